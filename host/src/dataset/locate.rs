@@ -1,0 +1,201 @@
+//! Finds a data set: the path given, the environment, the project's folder, the network, the pencil.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::identity::{Identity, identify};
+use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, idx, table};
+
+/// Environment variable naming a folder that holds the official files.
+pub const FOLDER_VARIABLE: &str = "FASHION_MNIST_DIR";
+/// Set to anything, this environment variable keeps the program off the network.
+pub const OFFLINE_VARIABLE: &str = "FASHION_MNIST_OFFLINE";
+
+/// Which data set the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// Fashion-MNIST where it can be had, else drawn garments (with a banner).
+    Auto,
+    /// The official Fashion-MNIST or an error.
+    FashionMnist,
+    /// Garments drawn from a seed.
+    Drawn,
+    /// The files in --data as they are, whatever they show.
+    Custom,
+}
+
+/// Returns the folder that downloads land in: `data/fashion-mnist` of this project.
+pub fn download_folder() -> PathBuf {
+    crate::project_root().join("data/fashion-mnist")
+}
+
+/// Loads the data set asked for; `say` is told what was tried.
+///
+/// Looked for in `path`, `$FASHION_MNIST_DIR`, `data/fashion-mnist/` and `data/`; else downloaded.
+///
+/// # Errors
+/// [`DatasetError::Missing`] where nothing was found (never for `auto` without a path, which draws),
+/// [`DatasetError::WrongDataset`] for MNIST or unknown files, or whatever the readers found wrong.
+pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> Result<Dataset, DatasetError> {
+    if choice == Choice::Drawn {
+        return Ok(drawn::dataset(drawn::DEFAULT_SEED, drawn::TRAIN_PER_CLASS, drawn::TEST_PER_CLASS));
+    }
+    if let Some(path) = path {
+        let found = read_folder(path)?.ok_or_else(|| DatasetError::Missing(nothing_in(path)))?;
+        return named(choice, path, found);
+    }
+    if choice == Choice::Custom {
+        return Err(DatasetError::Missing("--dataset custom needs --data FOLDER".into()));
+    }
+    for folder in candidate_folders() {
+        if let Some(found) = read_folder(&folder)? {
+            return named(choice, &folder, found);
+        }
+    }
+    match download(&mut say) {
+        Ok(dataset) => Ok(dataset),
+        Err(error @ DatasetError::Checksum { .. }) => Err(error),
+        Err(error) if choice == Choice::Auto => {
+            say(&format!("{error}"));
+            say("no Fashion-MNIST here and none to be had: drawing garments instead");
+            Ok(drawn::dataset(drawn::DEFAULT_SEED, drawn::TRAIN_PER_CLASS, drawn::TEST_PER_CLASS))
+        }
+        Err(error) => Err(DatasetError::Missing(format!("{error}\n{}", where_to_put_them()))),
+    }
+}
+
+/// Loads the official Fashion-MNIST from disk only, or says why not in one line.
+pub fn load_official_offline() -> Result<Dataset, DatasetError> {
+    for folder in candidate_folders() {
+        if let Some(found) = read_folder(&folder)? {
+            return named(Choice::FashionMnist, &folder, found);
+        }
+    }
+    Err(DatasetError::Missing(where_to_put_them()))
+}
+
+fn candidate_folders() -> Vec<PathBuf> {
+    let from_environment = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty());
+    let root = crate::project_root();
+    from_environment
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([download_folder(), root.join("data")])
+        .collect()
+}
+
+fn download(say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
+    if std::env::var_os(OFFLINE_VARIABLE).is_some() {
+        return Err(DatasetError::Missing(format!("{OFFLINE_VARIABLE} is set: nothing is downloaded")));
+    }
+    let folder = download_folder();
+    fetch::fetch(&folder, &fetch::SOURCES, &mut *say)?;
+    let found = read_folder(&folder)?.ok_or_else(|| DatasetError::Missing(nothing_in(&folder)))?;
+    named(Choice::FashionMnist, &folder, found)
+}
+
+/// Reads the four IDX files or the two CSV files of `folder`; `None` where it holds neither.
+fn read_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, DatasetError> {
+    let exists = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+    let idx_file = |stem: &str| exists(&format!("{stem}.gz")).or_else(|| exists(stem));
+    let files = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte"].map(|stem| (stem, idx_file(stem)));
+    if let [(_, Some(train_x)), (_, Some(train_y)), (_, Some(test_x)), (_, Some(test_y))] = &files {
+        return Ok(Some((idx::read(train_x, train_y)?, idx::read(test_x, test_y)?)));
+    }
+    let tables = ["fashion-mnist_train.csv", "fashion-mnist_test.csv"].map(|name| (name, exists(name)));
+    if let [(_, Some(train)), (_, Some(test))] = &tables {
+        return Ok(Some((table::read(train)?, table::read(test)?)));
+    }
+    let all = files.iter().chain(&tables);
+    let present = all.clone().any(|(_, path)| path.is_some());
+    if present {
+        let missing: Vec<&str> =
+            all.filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
+        return Err(DatasetError::Missing(format!(
+            "{}: incomplete: of the IDX or CSV files these are missing: {}",
+            folder.display(),
+            missing.join(", ")
+        )));
+    }
+    Ok(None)
+}
+
+fn named(choice: Choice, path: &Path, (train, test): (Samples, Samples)) -> Result<Dataset, DatasetError> {
+    let source = path.display().to_string();
+    if choice == Choice::Custom {
+        return Ok(Dataset::new(Kind::Custom, source, train, test));
+    }
+    let wrong = |problem: &str, remedy| {
+        Err(DatasetError::WrongDataset { path: path.into(), problem: problem.into(), remedy })
+    };
+    match identify(&train, &test) {
+        Identity::FashionMnist => Ok(Dataset::new(Kind::FashionMnist, source, train, test)),
+        Identity::Mnist => wrong(
+            "these are MNIST's handwritten digits under the same file names",
+            "put Fashion-MNIST's files there, or point --data or FASHION_MNIST_DIR at them",
+        ),
+        Identity::Unknown => wrong(
+            "the images are not those of Fashion-MNIST",
+            "run `host data fetch` for the official files, or say --dataset custom if this is on purpose",
+        ),
+    }
+}
+
+fn nothing_in(folder: &Path) -> String {
+    format!("{}: holds neither the four IDX files nor the two Kaggle CSV files.\n{}", folder.display(), where_to_put_them())
+}
+
+/// Names the files, their sums and the places they are looked for in.
+pub fn where_to_put_them() -> String {
+    let mut text = format!(
+        "Fashion-MNIST is looked for in --data PATH, ${FOLDER_VARIABLE}, {} — four files (sha256):\n",
+        download_folder().display()
+    );
+    for file in fetch::OFFICIAL_FILES {
+        text += &format!("  {}  {}\n", file.sha256, file.name);
+    }
+    text + "or Kaggle's fashion-mnist_train.csv and fashion-mnist_test.csv; `host data fetch` downloads them."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(train: &Samples, test: &Samples) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        idx::write(train, &at("train-images-idx3-ubyte.gz"), &at("train-labels-idx1-ubyte.gz")).unwrap();
+        idx::write(test, &at("t10k-images-idx3-ubyte.gz"), &at("t10k-labels-idx1-ubyte.gz")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn unknown_images_need_the_word_custom() {
+        let folder = folder_with(&drawn::samples(1, 2), &drawn::samples(2, 1));
+        let error = load(Choice::FashionMnist, Some(folder.path()), |_| ()).unwrap_err();
+        assert!(error.to_string().contains("--dataset custom"), "{error}");
+        assert_eq!(error.exit_code(), 3);
+        let custom = load(Choice::Custom, Some(folder.path()), |_| ()).unwrap();
+        assert_eq!((custom.train.len(), custom.test.len()), (20, 10));
+    }
+
+    #[test]
+    fn mnist_under_the_same_names_is_refused() {
+        let mut train = drawn::samples(1, 2);
+        train.labels[..10].copy_from_slice(&[5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+        let folder = folder_with(&train, &drawn::samples(2, 1));
+        let error = load(Choice::Auto, Some(folder.path()), |_| ()).unwrap_err();
+        assert!(error.to_string().contains("MNIST's handwritten digits"), "{error}");
+        assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn an_incomplete_folder_names_what_is_missing() {
+        let folder = folder_with(&drawn::samples(1, 1), &drawn::samples(2, 1));
+        std::fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte.gz")).unwrap();
+        let error = load(Choice::Custom, Some(folder.path()), |_| ()).unwrap_err();
+        assert!(error.to_string().contains("t10k-labels-idx1-ubyte"), "{error}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Accuracy and agreement from logits and labels.
+
+use shared::CLASSES;
+
+/// Returns the index of the largest logit; the lowest index wins ties, everywhere in this project.
+pub fn arg_max_f32(logits: &[f32; CLASSES]) -> usize {
+    (1..CLASSES).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
+}
+
+/// Returns the fraction of `predicted` classes that equal `labels`.
+pub fn accuracy(predicted: &[usize], labels: &[u8]) -> f64 {
+    let correct = predicted.iter().zip(labels).filter(|(p, l)| **p == usize::from(**l)).count();
+    correct as f64 / labels.len().max(1) as f64
+}
+
+/// Returns the fraction of positions where `a` and `b` hold the same class.
+pub fn agreement(a: &[usize], b: &[usize]) -> f64 {
+    let same = a.iter().zip(b).filter(|(a, b)| a == b).count();
+    same as f64 / a.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_index_wins_ties() {
+        let mut logits = [0.0; CLASSES];
+        assert_eq!(arg_max_f32(&logits), 0);
+        (logits[4], logits[7]) = (1.0, 1.0);
+        assert_eq!(arg_max_f32(&logits), 4);
+    }
+
+    #[test]
+    fn fractions_are_of_all_images() {
+        assert_eq!(accuracy(&[1, 2, 3, 4], &[1, 2, 0, 0]), 0.5);
+        assert_eq!(agreement(&[1, 2, 3, 4], &[1, 2, 3, 0]), 0.75);
+    }
+}

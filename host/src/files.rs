@@ -1,0 +1,62 @@
+//! Writing files whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` to `path` through a `.part` file beside it and a rename.
+///
+/// Missing folders are made. On an error the old file, if any, is untouched and no part stays behind.
+///
+/// # Errors
+/// Whatever the file system answers, with the path in the message.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(named)?;
+    }
+    let part = part_path(path);
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let finished = written.and_then(|()| fs::rename(&part, path));
+    finished.map_err(|error| {
+        let _ = fs::remove_file(&part);
+        named(error)
+    })
+}
+
+/// Returns `path` with `.part` appended to its name.
+pub fn part_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("inside"), b"x").unwrap();
+        let error = write_whole(&taken, b"new").unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+        assert!(taken.join("inside").exists());
+        assert!(!part_path(&taken).exists());
+    }
+
+    #[test]
+    fn a_write_makes_folders_and_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c.txt");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

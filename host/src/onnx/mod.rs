@@ -1,0 +1,43 @@
+//! ONNX files: the float network in, the int8 network out and in.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`proto`] | protobuf types and small helpers over them |
+//! | [`float`] | float ONNX → plain layers, batch norm folded |
+//! | [`int8`] | quantized network ⇄ int8 ONNX in QDQ form |
+//!
+//! The float file is written by burn-onnx (`train::export`); running files is `runtime`'s.
+
+pub mod float;
+pub mod int8;
+pub mod proto;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why an ONNX file cannot be used.
+#[derive(Debug, Error)]
+pub enum OnnxError {
+    /// Not readable.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Not a protobuf of an ONNX model.
+    #[error("{0} is no ONNX model or is damaged: {1}; export it again with `host export`")]
+    Damaged(String, String),
+    /// An ONNX model, but not of the kind of network that this project runs.
+    #[error("{file}: node {node}: {problem}; supported are chains of Conv, BatchNormalization, Relu, Clip(0, 6), MaxPool, AveragePool, GlobalAveragePool, Flatten/Reshape, MatMul/Gemm and Add")]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// The node's name or operator.
+        node: String,
+        /// What about it.
+        problem: String,
+    },
+}

@@ -1,0 +1,237 @@
+//! ONNX protobufs (tract's prost types) and the few helpers that reading and writing them take.
+
+use std::path::Path;
+
+use prost::Message;
+pub use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, attribute_proto::AttributeType, tensor_shape_proto::Dimension,
+    tensor_shape_proto::dimension, type_proto,
+};
+
+use super::OnnxError;
+
+/// `TensorProto.DataType.FLOAT`.
+pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT8`.
+pub const INT8: i32 = 3;
+/// `TensorProto.DataType.INT32`.
+pub const INT32: i32 = 6;
+/// `TensorProto.DataType.INT64`.
+pub const INT64: i32 = 7;
+
+/// Name of the input of every file this project writes.
+pub const INPUT_NAME: &str = "image";
+/// Name of the output of every file this project writes.
+pub const OUTPUT_NAME: &str = "logits";
+
+/// Reads and decodes a model.
+///
+/// # Errors
+/// [`OnnxError::Io`] or [`OnnxError::Damaged`].
+pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
+    let bytes = std::fs::read(path).map_err(|source| OnnxError::Io { path: path.into(), source })?;
+    decode(&bytes, &path.display().to_string())
+}
+
+/// Decodes a model; `file` is its name in messages.
+///
+/// # Errors
+/// [`OnnxError::Damaged`] where the bytes are no protobuf or hold no graph with nodes.
+pub fn decode(bytes: &[u8], file: &str) -> Result<ModelProto, OnnxError> {
+    let damaged = |problem: &str| OnnxError::Damaged(file.into(), problem.into());
+    let model = ModelProto::decode(bytes).map_err(|error| damaged(&error.to_string()))?;
+    match &model.graph {
+        Some(graph) if !graph.node.is_empty() && !graph.input.is_empty() && !graph.output.is_empty() => Ok(model),
+        _ => Err(damaged("it holds no graph")),
+    }
+}
+
+/// Renames the input to `image`, the output to `logits` and everything between to `t0`, `t1`, ….
+///
+/// burn-onnx names tensors by a counter of the process; after this the same network gives the same bytes.
+pub fn canonicalize(model: &mut ModelProto) {
+    let Some(graph) = &mut model.graph else { return };
+    let mut names = std::collections::HashMap::new();
+    for input in &mut graph.input {
+        names.insert(std::mem::replace(&mut input.name, INPUT_NAME.into()), INPUT_NAME.to_owned());
+    }
+    for output in &mut graph.output {
+        names.insert(std::mem::replace(&mut output.name, OUTPUT_NAME.into()), OUTPUT_NAME.to_owned());
+    }
+    let mut count = 0;
+    let mut fresh = |prefix: &str| {
+        count += 1;
+        format!("{prefix}{}", count - 1)
+    };
+    for tensor in &mut graph.initializer {
+        // Weights keep their path in the network; helper constants are numbered.
+        if !tensor.name.contains('.') {
+            let name = fresh("constant_");
+            names.insert(std::mem::replace(&mut tensor.name, name.clone()), name);
+        }
+    }
+    for (index, node) in graph.node.iter_mut().enumerate() {
+        node.name = format!("{}_{index}", node.op_type.to_lowercase());
+        for name in node.input.iter_mut() {
+            if let Some(new) = names.get(name) {
+                name.clone_from(new);
+            }
+        }
+        for name in node.output.iter_mut() {
+            let new = names.entry(name.clone()).or_insert_with(|| format!("t{index}"));
+            name.clone_from(new);
+        }
+    }
+    graph.name = "network".into();
+}
+
+/// Returns a copy of the model with the tensors `names` as additional outputs of type `data_type`.
+pub fn with_outputs(model: &ModelProto, names: &[String], data_type: i32) -> ModelProto {
+    let mut model = model.clone();
+    if let Some(graph) = &mut model.graph {
+        for name in names {
+            graph.output.push(value_info(name, data_type, None));
+        }
+    }
+    model
+}
+
+/// Describes a graph input or output; `shape` begins with the symbolic batch where it is given.
+pub fn value_info(name: &str, elem_type: i32, shape: Option<&[i64]>) -> ValueInfoProto {
+    let shape = shape.map(|sizes| {
+        let batch = dimension::Value::DimParam("batch".into());
+        let sizes = sizes.iter().map(|&size| dimension::Value::DimValue(size));
+        let dim = std::iter::once(batch)
+            .chain(sizes)
+            .map(|value| Dimension { value: Some(value), ..Dimension::default() });
+        TensorShapeProto { dim: dim.collect() }
+    });
+    let tensor = type_proto::Tensor { elem_type, shape };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}
+
+/// Makes an integer-list attribute.
+pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.iter().map(|&value| value as i64).collect(),
+        ..AttributeProto::default()
+    }
+}
+
+/// Makes an integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..AttributeProto::default()
+    }
+}
+
+/// Returns a node's integer-list attribute.
+pub fn ints_of(node: &NodeProto, name: &str) -> Option<Vec<usize>> {
+    let attribute = node.attribute.iter().find(|attribute| attribute.name == name)?;
+    attribute.ints.iter().map(|&value| usize::try_from(value).ok()).collect()
+}
+
+/// Returns a node's integer attribute.
+pub fn int_of(node: &NodeProto, name: &str) -> Option<i64> {
+    node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.i)
+}
+
+/// Returns a node's float attribute.
+pub fn float_of(node: &NodeProto, name: &str) -> Option<f32> {
+    node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.f)
+}
+
+/// Makes an initializer from raw little-endian bytes.
+pub fn tensor(name: &str, data_type: i32, dims: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        data_type,
+        dims: dims.iter().map(|&size| size as i64).collect(),
+        raw_data,
+        ..TensorProto::default()
+    }
+}
+
+/// Makes a float initializer.
+pub fn float_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
+    tensor(name, FLOAT, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Makes an int32 initializer.
+pub fn int32_tensor(name: &str, dims: &[usize], values: &[i32]) -> TensorProto {
+    tensor(name, INT32, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Makes an int8 initializer.
+pub fn int8_tensor(name: &str, dims: &[usize], values: &[i8]) -> TensorProto {
+    tensor(name, INT8, dims, values.iter().map(|&value| value as u8).collect())
+}
+
+/// Returns a tensor's dimensions.
+pub fn dims_of(tensor: &TensorProto) -> Vec<usize> {
+    tensor.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect()
+}
+
+/// Returns a float tensor's values; `None` for another type or where the size is not that of its dimensions.
+pub fn floats_of(tensor: &TensorProto) -> Option<Vec<f32>> {
+    let count = element_count(tensor)?;
+    let values = if tensor.raw_data.is_empty() {
+        tensor.float_data.clone()
+    } else {
+        let words = tensor.raw_data.chunks_exact(4);
+        words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    (tensor.data_type == FLOAT && values.len() == count).then_some(values)
+}
+
+/// Returns an int32 tensor's values, as [`floats_of`].
+pub fn int32s_of(tensor: &TensorProto) -> Option<Vec<i32>> {
+    let count = element_count(tensor)?;
+    let words = tensor.raw_data.chunks_exact(4);
+    let values: Vec<i32> = words.map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    (tensor.data_type == INT32 && values.len() == count).then_some(values)
+}
+
+/// Returns an int8 tensor's values, as [`floats_of`].
+pub fn int8s_of(tensor: &TensorProto) -> Option<Vec<i8>> {
+    let count = element_count(tensor)?;
+    let values: Vec<i8> = tensor.raw_data.iter().map(|&byte| byte as i8).collect();
+    (tensor.data_type == INT8 && values.len() == count).then_some(values)
+}
+
+fn element_count(tensor: &TensorProto) -> Option<usize> {
+    tensor.dims.iter().try_fold(1usize, |product, &size| product.checked_mul(usize::try_from(size).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_of_wrong_size_or_type_are_refused() {
+        let good = float_tensor("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(floats_of(&good).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(int32s_of(&good), None);
+        let mut short = good.clone();
+        short.raw_data.pop();
+        assert_eq!(floats_of(&short), None);
+        let mut negative = good;
+        negative.dims[0] = -2;
+        assert_eq!(floats_of(&negative), None);
+    }
+
+    #[test]
+    fn noise_is_no_model() {
+        for bytes in [&b""[..], b"not a protobuf at all", &[0xff; 64]] {
+            let message = decode(bytes, "x.onnx").unwrap_err().to_string();
+            assert!(message.starts_with("x.onnx is no ONNX model"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The quantized network: what the int8 ONNX, the firmware and the integer engine are made from.
+
+use firmware::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use firmware::nn::requantize::{Requantization, multiplier_from_real};
+use firmware::nn::window::Window;
+use firmware::nn::{Network, NetworkError};
+use shared::{CLASSES, PIXELS};
+
+use super::QuantizeError;
+use crate::onnx::float::Activation;
+
+/// `real = scale · (quantized − zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Affine {
+    /// Real value of one step, positive.
+    pub scale: f32,
+    /// Quantized value of zero.
+    pub zero_point: i8,
+}
+
+/// Quantized weights of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// In the firmware's layout; −127..=127.
+    pub values: Vec<i8>,
+    /// `[out]` in steps of input scale × weight scale; the zero point is not folded in here.
+    pub bias: Vec<i32>,
+    /// `[out]` real value of one weight step.
+    pub scales: Vec<f32>,
+}
+
+impl Weights {
+    /// Returns the same weights in another order.
+    pub fn reordered(self, order: impl Fn(&[i8]) -> Vec<i8>) -> Self {
+        Self { values: order(&self.values), ..self }
+    }
+}
+
+/// What a layer computes, in the firmware's layouts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Computation {
+    /// Convolution; weights `[out][height][width][in]`.
+    Conv {
+        /// Where the kernel slides.
+        window: Window,
+        /// Input channels.
+        in_channels: usize,
+        /// Output channels.
+        out_channels: usize,
+        /// Weights.
+        weights: Weights,
+    },
+    /// Depthwise convolution; weights `[height][width][channels]`.
+    Depthwise {
+        /// Where the kernel slides.
+        window: Window,
+        /// Channels.
+        channels: usize,
+        /// Weights.
+        weights: Weights,
+    },
+    /// Maximum pooling.
+    MaxPool {
+        /// Where the window slides.
+        window: Window,
+        /// Channels.
+        channels: usize,
+    },
+    /// Average pooling.
+    AveragePool {
+        /// Where the window slides.
+        window: Window,
+        /// Channels.
+        channels: usize,
+    },
+    /// Fully connected; weights `[out][height · width · channels]`.
+    Dense {
+        /// Input shape `[channels, height, width]`.
+        input: [usize; 3],
+        /// Outputs.
+        out_features: usize,
+        /// Weights.
+        weights: Weights,
+    },
+}
+
+/// A layer between its input and output quantization.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizedLayer {
+    /// What it computes.
+    pub computation: Computation,
+    /// Quantization of its input.
+    pub input: Affine,
+    /// Quantization of its output; meaningless in the last layer.
+    pub output: Affine,
+    /// What it applies before quantizing.
+    pub activation: Activation,
+}
+
+/// A chain of quantized layers; the last one is dense and yields the logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizedNetwork {
+    /// The layers in order.
+    pub layers: Vec<QuantizedLayer>,
+}
+
+impl Computation {
+    /// Returns the weights where there are any, and the output channel of each weight's index.
+    pub fn weights(&self) -> Option<(&Weights, impl Fn(usize) -> usize + use<>)> {
+        let (weights, depthwise) = match self {
+            Self::Conv { weights, .. } | Self::Dense { weights, .. } => (weights, false),
+            Self::Depthwise { weights, .. } => (weights, true),
+            Self::MaxPool { .. } | Self::AveragePool { .. } => return None,
+        };
+        let channels = weights.bias.len();
+        let per_channel = weights.values.len() / channels.max(1);
+        Some((weights, move |at: usize| if depthwise { at % channels } else { at / per_channel }))
+    }
+}
+
+impl QuantizedLayer {
+    /// Returns the lowest and the highest output: the activation as a clamp.
+    pub fn clamp(&self) -> (i8, i8) {
+        let steps = |real: f32| {
+            let steps = (real / self.output.scale).round_ties_even() + f32::from(self.output.zero_point);
+            steps.clamp(-128.0, 127.0) as i8
+        };
+        match self.activation {
+            Activation::Linear => (-128, 127),
+            Activation::Relu => (self.output.zero_point, 127),
+            Activation::Relu6 => (self.output.zero_point, steps(6.0)),
+        }
+    }
+
+    /// Biases with −zero_point · Σ w folded in, as the firmware wants them. Fits by the overflow check.
+    fn folded_bias(&self) -> Vec<i64> {
+        let Some((weights, channel_of)) = self.computation.weights() else { return Vec::new() };
+        let mut folded: Vec<i64> = weights.bias.iter().map(|&bias| i64::from(bias)).collect();
+        for (at, &w) in weights.values.iter().enumerate() {
+            folded[channel_of(at)] -= i64::from(self.input.zero_point) * i64::from(w);
+        }
+        folded
+    }
+
+    /// Multipliers of the rounding rule, per channel, or per count of padding taps in an average pool.
+    fn multipliers(&self, layer: usize) -> Result<Vec<i32>, QuantizeError> {
+        let (s_in, s_out) = (f64::from(self.input.scale), f64::from(self.output.scale));
+        let reals: Vec<f64> = match &self.computation {
+            Computation::MaxPool { .. } => Vec::new(),
+            Computation::AveragePool { window, .. } => {
+                let full = window.taps();
+                let padded = window.out_pixels() > 0 && smallest_count(window) < full;
+                let fewest = if padded { smallest_count(window).max(1) } else { full };
+                (fewest..=full).rev().map(|count| s_in / (s_out * count as f64)).collect()
+            }
+            computation => match computation.weights() {
+                Some((weights, _)) => weights.scales.iter().map(|&s_w| s_in * f64::from(s_w) / s_out).collect(),
+                None => Vec::new(),
+            },
+        };
+        let multipliers = reals.into_iter().map(multiplier_from_real);
+        multipliers
+            .collect::<Result<_, _>>()
+            .map_err(|source| QuantizeError::Multiplier { layer, source })
+    }
+}
+
+/// Fewest taps inside the input that any window has.
+fn smallest_count(window: &Window) -> usize {
+    let rows = (0..window.out_height).map(|y| window.rows(y).0.len()).min().unwrap_or(0);
+    let columns = (0..window.out_width).map(|x| window.columns(x).0.len()).min().unwrap_or(0);
+    rows * columns
+}
+
+impl QuantizedNetwork {
+    /// Proves that no accumulator leaves 32 bits: |bias| + 128 · Σ|w| bounds every partial sum.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Overflow`] with the channel.
+    pub fn check_overflow(&self) -> Result<(), QuantizeError> {
+        for (layer, quantized) in self.layers.iter().enumerate() {
+            let Some((weights, channel_of)) = quantized.computation.weights() else { continue };
+            let mut bounds: Vec<i64> = quantized.folded_bias().iter().map(|bias| bias.abs()).collect();
+            for (at, &w) in weights.values.iter().enumerate() {
+                bounds[channel_of(at)] += 128 * i64::from(w).abs();
+            }
+            for (channel, bound) in bounds.into_iter().enumerate() {
+                if bound > i64::from(i32::MAX) {
+                    return Err(QuantizeError::Overflow { layer, channel, bound });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Real value of one logit step.
+    pub fn logit_scale(&self) -> f32 {
+        let Some(last) = self.layers.last() else { return 1.0 };
+        let weights = last.computation.weights();
+        weights.map_or(1.0, |(weights, _)| last.input.scale * weights.scales[0])
+    }
+
+    /// Computes the tables that the firmware runs with.
+    ///
+    /// # Errors
+    /// [`QuantizeError`] where a factor or a shape does not fit.
+    pub fn to_firmware(&self) -> Result<FirmwareNetwork, QuantizeError> {
+        self.check_overflow()?;
+        let mut tables = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let is_last = index + 1 == self.layers.len();
+            let multipliers = if is_last { Vec::new() } else { layer.multipliers(index)? };
+            let bias = layer.folded_bias().into_iter().map(|bias| bias as i32).collect();
+            tables.push(Tables { bias, multipliers });
+        }
+        let network = FirmwareNetwork { quantized: self.clone(), tables };
+        network.check().map_err(|error| QuantizeError::Shape(error.to_string()))?;
+        Ok(network)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Tables {
+    bias: Vec<i32>,
+    multipliers: Vec<i32>,
+}
+
+/// A quantized network with its tables, owning what the firmware's layers borrow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirmwareNetwork {
+    quantized: QuantizedNetwork,
+    tables: Vec<Tables>,
+}
+
+impl FirmwareNetwork {
+    /// Returns the network this was made from.
+    pub fn quantized(&self) -> &QuantizedNetwork {
+        &self.quantized
+    }
+
+    /// Borrows all layers but the last, and the last.
+    pub fn layers(&self) -> (Vec<Layer<'_>>, Dense<'_>) {
+        let mut layers: Vec<Layer<'_>> =
+            self.quantized.layers.iter().zip(&self.tables).map(|(layer, tables)| borrow(layer, tables)).collect();
+        match layers.pop() {
+            Some(Layer::Dense(last)) => (layers, last),
+            _ => unreachable!("check() admits a dense last layer only"),
+        }
+    }
+
+    /// Runs `work` with the checked network, which borrows from `self`.
+    pub fn with_network<T>(&self, work: impl FnOnce(&Network<'_>) -> T) -> T {
+        let (layers, last) = self.layers();
+        work(&Network::new(&layers, last).expect("checked when this was made"))
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        let ends_dense = matches!(
+            self.quantized.layers.last(),
+            Some(QuantizedLayer { computation: Computation::Dense { .. }, .. })
+        );
+        if !ends_dense {
+            return Err(NetworkError::NotTenLogits { have: 0 });
+        }
+        let (layers, last) = self.layers();
+        Network::new(&layers, last).map(|_| ())
+    }
+
+    /// Returns the logits of a quantized image.
+    pub fn logits(&self, input: &[i8; PIXELS]) -> [i32; CLASSES] {
+        self.with_network(|network| {
+            let mut arena = vec![0; network.arena_bytes()];
+            let mut logits = [0; CLASSES];
+            network.infer(input, &mut arena, &mut logits).expect("the arena has the size asked for");
+            logits
+        })
+    }
+}
+
+fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
+    let (min, max) = layer.clamp();
+    let requantization =
+        Requantization { multipliers: &tables.multipliers, zero_point: layer.output.zero_point, min, max };
+    let input_zero_point = layer.input.zero_point;
+    let bias = &tables.bias[..];
+    match &layer.computation {
+        Computation::Conv { window, in_channels, out_channels, weights } => Layer::Conv2d(Conv2d {
+            window: *window,
+            in_channels: *in_channels,
+            out_channels: *out_channels,
+            weights: &weights.values,
+            bias,
+            input_zero_point,
+            requantization,
+        }),
+        Computation::Depthwise { window, channels, weights } => Layer::DepthwiseConv2d(DepthwiseConv2d {
+            window: *window,
+            channels: *channels,
+            weights: &weights.values,
+            bias,
+            input_zero_point,
+            requantization,
+        }),
+        Computation::MaxPool { window, channels } => {
+            Layer::MaxPool(MaxPool { window: *window, channels: *channels })
+        }
+        Computation::AveragePool { window, channels } => Layer::AveragePool(AveragePool {
+            window: *window,
+            channels: *channels,
+            input_zero_point,
+            requantization,
+        }),
+        Computation::Dense { input, out_features, weights } => Layer::Dense(Dense {
+            in_features: input.iter().product(),
+            out_features: *out_features,
+            weights: &weights.values,
+            bias,
+            requantization,
+        }),
+    }
+}

@@ -1,0 +1,58 @@
+//! The firmware's own `infer`, run on the desktop.
+
+use anyhow::Result;
+use shared::PIXELS;
+use shared::preprocess::quantize_pixels;
+
+use super::{Answer, Engine};
+use crate::quantize::network::FirmwareNetwork;
+use crate::quantize::swap_inner;
+
+/// The integer engine over a quantized network.
+pub struct Integer {
+    network: FirmwareNetwork,
+    /// Whether to keep hidden activations for comparison.
+    watch: bool,
+}
+
+impl Integer {
+    /// Wraps a network; with `watch`, answers carry every hidden activation.
+    pub fn new(network: FirmwareNetwork, watch: bool) -> Self {
+        Self { network, watch }
+    }
+}
+
+impl Engine for Integer {
+    fn name(&self) -> &'static str {
+        "integer"
+    }
+
+    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+        let scale = self.network.quantized().logit_scale();
+        let mut activations = Vec::new();
+        let logits = self.network.with_network(|network| {
+            let mut arena = vec![0; network.arena_bytes()];
+            let mut logits = [0; shared::CLASSES];
+            let watched = network.infer_watched(&quantize_pixels(image), &mut arena, &mut logits, |index, values| {
+                if self.watch {
+                    let channels = channels_of(network.layers()[index]);
+                    // ONNX's order: channel, height, width.
+                    activations.push(swap_inner(values, values.len() / channels, channels));
+                }
+            });
+            watched.map(|()| logits)
+        })?;
+        Ok(Answer { logits: logits.map(|logit| logit as f32 * scale), activations })
+    }
+}
+
+fn channels_of(layer: firmware::nn::layer::Layer<'_>) -> usize {
+    use firmware::nn::layer::Layer;
+    match layer {
+        Layer::Conv2d(layer) => layer.out_channels,
+        Layer::DepthwiseConv2d(layer) => layer.channels,
+        Layer::Dense(layer) => layer.out_features,
+        Layer::MaxPool(layer) => layer.channels,
+        Layer::AveragePool(layer) => layer.channels,
+    }
+}

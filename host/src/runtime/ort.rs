@@ -1,0 +1,99 @@
+//! ONNX Runtime through `ort`, loaded at run time from the library that `ORT_DYLIB_PATH` names.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow};
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::value::Tensor;
+use prost::Message;
+use shared::{PIXELS, SIDE};
+
+use super::{Answer, Engine, logits_array, scaled};
+use crate::onnx::proto::{INPUT_NAME, ModelProto};
+
+/// Environment variable that names the shared library.
+pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// How to get ONNX Runtime, for messages.
+pub const HOW_TO_GET: &str = "python3 -m venv .venv && .venv/bin/pip install onnxruntime && export ORT_DYLIB_PATH=$(ls \"$PWD\"/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)";
+
+/// A process has one environment; a failure to load is remembered.
+static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
+
+/// Returns the library's path where it is set and the file exists, else a sentence with the remedy.
+///
+/// # Errors
+/// The sentence.
+pub fn library() -> Result<PathBuf, String> {
+    let remedy = format!("get it with: {HOW_TO_GET}");
+    match std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
+        None => Err(format!("{LIBRARY_VARIABLE} is not set; {remedy}")),
+        Some(path) if !std::path::Path::new(&path).is_file() => {
+            Err(format!("{LIBRARY_VARIABLE} names {}, which is no file; {remedy}", path.display()))
+        }
+        Some(path) => Ok(path.into()),
+    }
+}
+
+fn environment() -> Result<&'static Environment> {
+    let loaded = ENVIRONMENT.get_or_init(|| {
+        let path = library()?;
+        let builder = ort::init_from(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        builder.with_name("host").build().map_err(|error| error.to_string())
+    });
+    loaded.as_ref().map_err(|message| anyhow!("ONNX Runtime: {message}"))
+}
+
+/// ONNX Runtime over a float or an int8 file.
+pub struct Ort {
+    name: &'static str,
+    session: Session,
+}
+
+impl Ort {
+    /// Loads a float model.
+    ///
+    /// # Errors
+    /// That the library is missing, or ONNX Runtime's message.
+    pub fn float(model: &ModelProto) -> Result<Self> {
+        Self::load("ort-float", model)
+    }
+
+    /// Loads an int8 model; outputs after the logits are int8 activations.
+    ///
+    /// # Errors
+    /// As [`Ort::float`].
+    pub fn int8(model: &ModelProto) -> Result<Self> {
+        Self::load("ort-int8", model)
+    }
+
+    fn load(name: &'static str, model: &ModelProto) -> Result<Self> {
+        let environment = environment()?;
+        let build = || -> ort::Result<Session> {
+            Session::builder(environment)?.with_intra_threads(1)?.commit_from_memory(&model.encode_to_vec())
+        };
+        let session = build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
+        Ok(Self { name, session })
+    }
+}
+
+impl Engine for Ort {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+        let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
+        let input = Tensor::from_array(([1usize, 1, SIDE, SIDE], scaled(image))).map_err(message)?;
+        let outputs = self.session.run(ort::inputs![INPUT_NAME => input]).map_err(message)?;
+        let (_, logits) = outputs[0].try_extract_tensor::<f32>().map_err(message)?;
+        let logits = logits_array(logits)?;
+        let mut activations = Vec::new();
+        for index in 1..outputs.len() {
+            activations.push(outputs[index].try_extract_tensor::<i8>().map_err(message)?.1.to_vec());
+        }
+        Ok(Answer { logits, activations })
+    }
+}

@@ -1,0 +1,163 @@
+//! The networks by name, as lists of layers, with their sizes.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use shared::{CLASSES, SIDE};
+
+/// One layer; its input shape follows from the layers before it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerSpec {
+    /// 2-D convolution, square kernel, optional batch norm, then ReLU.
+    Conv {
+        /// Output channels.
+        out_channels: usize,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Step in both directions.
+        stride: usize,
+        /// Rows and columns of zeros on every side.
+        padding: usize,
+        /// Batch norm in place of a bias.
+        batch_norm: bool,
+    },
+    /// Depthwise 3×3 convolution, padded by 1, batch norm, ReLU.
+    Depthwise {
+        /// Step in both directions.
+        stride: usize,
+    },
+    /// Maximum over non-overlapping squares.
+    MaxPool {
+        /// Side and step of the window.
+        size: usize,
+    },
+    /// Mean over square windows.
+    AveragePool {
+        /// Side of the window.
+        size: usize,
+        /// Step of the window.
+        stride: usize,
+    },
+    /// Mean over the whole plane.
+    GlobalAveragePool,
+    /// Dropout while training, nothing afterwards.
+    Dropout {
+        /// Probability of a zero.
+        probability: f64,
+    },
+    /// Fully connected layer over the flattened input.
+    Dense {
+        /// Outputs.
+        out_features: usize,
+        /// ReLU behind it; the last layer has none.
+        relu: bool,
+    },
+}
+
+/// A network that the command line knows by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetName {
+    /// Five 3×3 convolutions, 31 KB of int8 weights: made for a microcontroller.
+    Small,
+    /// The beginner's article's CNN: one convolution, two dense layers, 347 KB.
+    Article,
+}
+
+impl NetName {
+    /// Returns the name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            NetName::Small => "small",
+            NetName::Article => "article",
+        }
+    }
+
+    /// Returns the layers, input 1×28×28, output [`CLASSES`] logits.
+    pub fn layers(self) -> Vec<LayerSpec> {
+        let conv = |out_channels, padding| LayerSpec::Conv {
+            out_channels,
+            kernel: 3,
+            stride: 1,
+            padding,
+            batch_norm: true,
+        };
+        match self {
+            NetName::Small => vec![
+                conv(16, 1),
+                LayerSpec::MaxPool { size: 2 },
+                conv(24, 1),
+                LayerSpec::MaxPool { size: 2 },
+                conv(32, 1),
+                conv(32, 1),
+                conv(32, 0),
+                LayerSpec::AveragePool { size: 3, stride: 2 },
+                LayerSpec::Dense { out_features: CLASSES, relu: false },
+            ],
+            NetName::Article => vec![
+                LayerSpec::Conv { out_channels: 64, kernel: 3, stride: 1, padding: 0, batch_norm: false },
+                LayerSpec::MaxPool { size: 2 },
+                LayerSpec::Dropout { probability: 0.25 },
+                LayerSpec::Dense { out_features: 32, relu: true },
+                LayerSpec::Dense { out_features: CLASSES, relu: false },
+            ],
+        }
+    }
+}
+
+/// Shape of an activation: channels, height, width; dense outputs are `[n, 1, 1]`.
+pub type Shape = [usize; 3];
+
+/// Input shape of every network: one gray channel.
+pub const INPUT_SHAPE: Shape = [1, SIDE, SIDE];
+
+impl LayerSpec {
+    /// Returns the output shape for an input shape.
+    pub fn output_shape(&self, [channels, height, width]: Shape) -> Shape {
+        let window = |size: usize, stride: usize, padding: usize| {
+            let out = |side: usize| (side + 2 * padding - size) / stride + 1;
+            (out(height), out(width))
+        };
+        match *self {
+            LayerSpec::Conv { out_channels, kernel, stride, padding, .. } => {
+                let (height, width) = window(kernel, stride, padding);
+                [out_channels, height, width]
+            }
+            LayerSpec::Depthwise { stride } => {
+                let (height, width) = window(3, stride, 1);
+                [channels, height, width]
+            }
+            LayerSpec::MaxPool { size } => {
+                let (height, width) = window(size, size, 0);
+                [channels, height, width]
+            }
+            LayerSpec::AveragePool { size, stride } => {
+                let (height, width) = window(size, stride, 0);
+                [channels, height, width]
+            }
+            LayerSpec::GlobalAveragePool => [channels, 1, 1],
+            LayerSpec::Dropout { .. } => [channels, height, width],
+            LayerSpec::Dense { out_features, .. } => [out_features, 1, 1],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_ends_in_ten_logits() {
+        for net in NetName::value_variants() {
+            let last = net.layers().iter().fold(INPUT_SHAPE, |shape, layer| layer.output_shape(shape));
+            assert_eq!(last, [CLASSES, 1, 1], "{net:?}");
+        }
+    }
+
+    #[test]
+    fn the_article_flattens_to_10816_features() {
+        let layers = NetName::Article.layers();
+        let flat = layers[..3].iter().fold(INPUT_SHAPE, |shape, layer| layer.output_shape(shape));
+        assert_eq!(flat, [64, 13, 13]);
+    }
+}

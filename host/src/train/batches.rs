@@ -1,0 +1,120 @@
+//! Assembles batches on a thread of its own, one ahead of the trainer.
+//!
+//! Nothing depends on timing: the order comes from (seed, epoch), the augmentation of a batch from
+//! (seed, epoch, step), so a resumed epoch sees the same images.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use shared::PIXELS;
+
+use crate::dataset::{Samples, augment::Augmentation};
+
+/// Images and labels of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// `[n][1][28][28]`, pixel / 255 in 0..=1.
+    pub images: Vec<f32>,
+    /// `[n]`, 0..=9.
+    pub labels: Vec<i32>,
+}
+
+/// Batches waiting for the trainer.
+const AHEAD: usize = 2;
+
+/// Mixes a seed with its coordinates (SplitMix64's finalizer; Steele, Lea, Flood, 2014).
+pub fn derive_seed(seed: u64, epoch: usize, step: usize) -> u64 {
+    let mut z = seed
+        .wrapping_add((epoch as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .wrapping_add((step as u64 + 1).wrapping_mul(0xd1b5_4a32_d192_ed03));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// What an epoch's batches are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// Where the images are.
+    pub samples: &'a Samples,
+    /// Which of them, in canonical order.
+    pub indices: &'a [usize],
+    /// Images a batch.
+    pub batch_size: usize,
+    /// Random changes.
+    pub augmentation: Augmentation,
+    /// The recipe's seed.
+    pub seed: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// Number of batches; the last may be smaller.
+    pub fn steps(&self) -> usize {
+        self.indices.len().div_ceil(self.batch_size)
+    }
+
+    /// Starts a thread that sends the batches of `epoch` from `first_step` on.
+    pub fn stream<'scope>(
+        self,
+        scope: &'scope Scope<'scope, 'a>,
+        epoch: usize,
+        first_step: usize,
+    ) -> Receiver<Batch> {
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            let mut order = self.indices.to_vec();
+            order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive_seed(self.seed, epoch, 0)));
+            for (step, chosen) in order.chunks(self.batch_size).enumerate().skip(first_step) {
+                let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, epoch, step + 1));
+                let batch = assemble(self.samples, chosen, &self.augmentation, &mut rng);
+                if sender.send(batch).is_err() {
+                    return; // The trainer was interrupted and hung up.
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// Builds one batch from the images at `indices`.
+pub fn assemble(samples: &Samples, indices: &[usize], augmentation: &Augmentation, rng: &mut ChaCha8Rng) -> Batch {
+    let mut images = Vec::with_capacity(indices.len() * PIXELS);
+    let mut labels = Vec::with_capacity(indices.len());
+    for &index in indices {
+        let mut image = *samples.image(index);
+        augmentation.apply(&mut image, rng);
+        images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+        labels.push(i32::from(samples.labels[index]));
+    }
+    Batch { images, labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::drawn;
+
+    #[test]
+    fn a_stream_resumed_in_the_middle_continues_with_the_same_batches() {
+        let samples = drawn::samples(1, 3);
+        let indices: Vec<usize> = (0..samples.len()).collect();
+        let augmentation = Augmentation { flip: true, shift: 1, ..Augmentation::default() };
+        let plan = Plan { samples: &samples, indices: &indices, batch_size: 8, augmentation, seed: 5 };
+        let from = |first_step| -> Vec<Batch> {
+            std::thread::scope(|scope| plan.stream(scope, 2, first_step).iter().collect())
+        };
+        let whole = from(0);
+        assert_eq!(whole.len(), plan.steps());
+        assert_eq!(whole.iter().map(|batch| batch.labels.len()).sum::<usize>(), 30);
+        assert_eq!(whole[2..], from(2)[..]);
+    }
+
+    #[test]
+    fn seeds_differ_by_epoch_and_step() {
+        let seeds: std::collections::HashSet<u64> =
+            (0..50).flat_map(|epoch| (0..50).map(move |step| derive_seed(1, epoch, step))).collect();
+        assert_eq!(seeds.len(), 2_500);
+    }
+}

@@ -1,0 +1,149 @@
+//! The networks as burn modules, built from an [architecture](super::architecture).
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::architecture::{INPUT_SHAPE, LayerSpec};
+
+/// Convolution, batch norm where there is one, ReLU.
+#[derive(Module, Debug)]
+pub struct ConvBlock {
+    conv: Conv2d,
+    norm: Option<BatchNorm>,
+}
+
+/// Fully connected layer over the flattened input, ReLU where `relu`.
+#[derive(Module, Debug)]
+pub struct DenseBlock {
+    linear: Linear,
+    relu: bool,
+}
+
+/// Mean over the whole plane.
+#[derive(Module, Debug)]
+pub struct GlobalAveragePool {
+    side: usize,
+}
+
+/// One layer of a [`Net`].
+#[derive(Module, Debug)]
+pub enum Block {
+    /// Convolution block.
+    Conv(ConvBlock),
+    /// Maximum pooling.
+    MaxPool(MaxPool2d),
+    /// Average pooling.
+    AveragePool(AvgPool2d),
+    /// Global average pooling.
+    GlobalAveragePool(GlobalAveragePool),
+    /// Dropout.
+    Dropout(Dropout),
+    /// Dense block.
+    Dense(DenseBlock),
+}
+
+/// A chain of layers from images to logits.
+#[derive(Module, Debug)]
+pub struct Net {
+    blocks: Vec<Block>,
+}
+
+impl Net {
+    /// Builds the network with fresh weights from the device's random state ([`Device::seed`]).
+    pub fn new(layers: &[LayerSpec], device: &Device) -> Self {
+        let mut shape = INPUT_SHAPE;
+        let mut blocks = Vec::new();
+        for layer in layers {
+            blocks.push(block(layer, shape, device));
+            shape = layer.output_shape(shape);
+        }
+        Self { blocks }
+    }
+
+    /// Maps images `[n][1][28][28]` in 0..=1 to logits `[n][10]`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut planes = images;
+        let mut features: Option<Tensor<2>> = None;
+        for block in &self.blocks {
+            match (block, features.take()) {
+                (Block::Dense(dense), Some(flat)) => features = Some(dense.forward(flat)),
+                (Block::Dense(dense), None) => {
+                    features = Some(dense.forward(planes.clone().flatten(1, 3)));
+                }
+                (Block::Dropout(dropout), Some(flat)) => features = Some(dropout.forward(flat)),
+                (spatial, _) => planes = spatial.forward_planes(planes),
+            }
+        }
+        features.unwrap_or_else(|| planes.flatten(1, 3))
+    }
+}
+
+impl Block {
+    fn forward_planes(&self, planes: Tensor<4>) -> Tensor<4> {
+        match self {
+            Block::Conv(block) => {
+                let convolved = block.conv.forward(planes);
+                relu(match &block.norm {
+                    Some(norm) => norm.forward(convolved),
+                    None => convolved,
+                })
+            }
+            Block::MaxPool(pool) => pool.forward(planes),
+            Block::AveragePool(pool) => pool.forward(planes),
+            Block::GlobalAveragePool(pool) => {
+                let side = pool.side;
+                AvgPool2dConfig::new([side, side]).init().forward(planes)
+            }
+            Block::Dropout(dropout) => dropout.forward(planes),
+            Block::Dense(_) => unreachable!("dense layers are handled by Net::forward"),
+        }
+    }
+}
+
+impl DenseBlock {
+    fn forward(&self, flat: Tensor<2>) -> Tensor<2> {
+        let out = self.linear.forward(flat);
+        if self.relu { relu(out) } else { out }
+    }
+}
+
+fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Device) -> Block {
+    let padding = |padding: usize| match padding {
+        0 => PaddingConfig2d::Valid,
+        p => PaddingConfig2d::Explicit(p, p, p, p),
+    };
+    let norm = |channels: usize| BatchNormConfig::new(channels).init(device);
+    match *layer {
+        LayerSpec::Conv { out_channels, kernel, stride, padding: p, batch_norm } => {
+            let conv = Conv2dConfig::new([channels, out_channels], [kernel, kernel])
+                .with_stride([stride, stride])
+                .with_padding(padding(p))
+                .with_bias(!batch_norm);
+            Block::Conv(ConvBlock { conv: conv.init(device), norm: batch_norm.then(|| norm(out_channels)) })
+        }
+        LayerSpec::Depthwise { stride } => {
+            let conv = Conv2dConfig::new([channels, channels], [3, 3])
+                .with_stride([stride, stride])
+                .with_padding(padding(1))
+                .with_groups(channels)
+                .with_bias(false);
+            Block::Conv(ConvBlock { conv: conv.init(device), norm: Some(norm(channels)) })
+        }
+        LayerSpec::MaxPool { size } => {
+            Block::MaxPool(MaxPool2dConfig::new([size, size]).with_strides([size, size]).init())
+        }
+        LayerSpec::AveragePool { size, stride } => {
+            Block::AveragePool(AvgPool2dConfig::new([size, size]).with_strides([stride, stride]).init())
+        }
+        LayerSpec::GlobalAveragePool => Block::GlobalAveragePool(GlobalAveragePool { side: height.max(width) }),
+        LayerSpec::Dropout { probability } => Block::Dropout(DropoutConfig::new(probability).init()),
+        LayerSpec::Dense { out_features, relu } => {
+            let linear = LinearConfig::new(channels * height * width, out_features).init(device);
+            Block::Dense(DenseBlock { linear, relu })
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How a network is trained: everything that, with the data, decides the weights.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::architecture::NetName;
+use crate::dataset::augment::Augmentation;
+
+/// The step rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Adam (Kingma and Ba, 2014).
+    Adam,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2017).
+    AdamW,
+}
+
+/// How the learning rate runs over the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// The same rate throughout.
+    Constant,
+    /// Linear warm-up over the first 15 % of the steps, then half a cosine down to zero.
+    Cosine,
+}
+
+impl Schedule {
+    /// Returns the factor on the learning rate at `step` of `steps`.
+    pub fn factor(self, step: usize, steps: usize) -> f64 {
+        match self {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => {
+                let progress = (step as f64 + 0.5) / steps.max(1) as f64;
+                const WARM_UP: f64 = 0.15;
+                if progress < WARM_UP {
+                    progress / WARM_UP
+                } else {
+                    let rest = (progress - WARM_UP) / (1.0 - WARM_UP);
+                    0.5 * (1.0 + (std::f64::consts::PI * rest).cos())
+                }
+            }
+        }
+    }
+}
+
+/// A training recipe, as written into manifests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step; a last, smaller batch is used too.
+    pub batch_size: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Fraction of the training part kept for validation.
+    pub validation_split: f64,
+    /// Seed of the split, the initial weights, the order, the augmentation and the dropout.
+    pub seed: u64,
+    /// The step rule.
+    pub optimizer: OptimizerName,
+    /// Decoupled weight decay (AdamW only).
+    pub weight_decay: f64,
+    /// Course of the learning rate.
+    pub schedule: Schedule,
+    /// Decay of the exponential weight average that is validated and saved; 0 = none.
+    pub average_decay: f64,
+    /// Random changes to the training images.
+    pub augmentation: Augmentation,
+}
+
+impl Recipe {
+    /// Returns the defaults of a network: the article's own numbers, or the ones that paid for `small`.
+    pub fn default_for(net: NetName) -> Self {
+        match net {
+            NetName::Article => Recipe {
+                epochs: 50,
+                batch_size: 512,
+                learning_rate: 1e-3,
+                validation_split: 0.2,
+                seed: 12_345,
+                optimizer: OptimizerName::Adam,
+                weight_decay: 0.0,
+                schedule: Schedule::Constant,
+                average_decay: 0.0,
+                augmentation: Augmentation::default(),
+            },
+            NetName::Small => Recipe {
+                epochs: 6,
+                batch_size: 128,
+                learning_rate: 4e-3,
+                validation_split: 1.0 / 12.0,
+                seed: 12_345,
+                optimizer: OptimizerName::AdamW,
+                weight_decay: 0.02,
+                schedule: Schedule::Cosine,
+                average_decay: 0.999,
+                augmentation: Augmentation { flip: true, ..Augmentation::default() },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cosine_warms_up_and_ends_near_zero() {
+        let factor = |step| Schedule::Cosine.factor(step, 1_000);
+        assert!(factor(0) < 0.01 && factor(149) > 0.99 && factor(999) < 1e-3);
+        assert!((0..150).all(|step| factor(step) <= factor(step + 1)));
+        assert!((150..999).all(|step| factor(step) >= factor(step + 1)));
+    }
+
+    #[test]
+    fn the_article_keeps_its_own_numbers() {
+        let recipe = Recipe::default_for(NetName::Article);
+        assert_eq!((recipe.epochs, recipe.batch_size, recipe.seed), (50, 512, 12_345));
+        assert_eq!((recipe.learning_rate, recipe.validation_split), (1e-3, 0.2));
+    }
+}

@@ -1,0 +1,343 @@
+//! The training loop: batches in, weights out, interruptible after any step.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::store::ModuleRecord;
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use shared::{CLASSES, SIDE};
+use thiserror::Error;
+
+use super::architecture::NetName;
+use super::batches::{Batch, Plan, derive_seed};
+use super::checkpoint::{Checkpoint, CheckpointError, State};
+use super::history::EpochRecord;
+use super::net::Net;
+use super::recipe::{OptimizerName, Recipe};
+use super::weights::Weights;
+use super::{TrainedNet, logits_of};
+use crate::dataset::split::{SplitError, split};
+use crate::dataset::{Dataset, Samples};
+use crate::evaluate::arg_max_f32;
+
+/// Why a training ended without a network.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The validation split leaves a side empty.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// The checkpoint cannot be written, read or used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss is no longer a number.
+    #[error("the loss became {0} in epoch {1}; lower --lr (it is {2})")]
+    Diverged(f64, usize, f64),
+    /// An option is out of range.
+    #[error("{0}")]
+    Option(&'static str),
+}
+
+/// Set from a signal handler to stop after the current step.
+pub type Interrupt = AtomicBool;
+
+/// Told how the training goes on; every method may do nothing.
+pub trait Observer {
+    /// A step of `steps` ended; `loss` is the mean over the epoch's images so far.
+    fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64, _accuracy: f64) {}
+    /// An epoch of `epochs` ended.
+    fn epoch(&mut self, _record: &EpochRecord, _epochs: usize, _is_best: bool) {}
+}
+
+impl Observer for () {}
+
+/// What a training came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The weights of the best epoch by validation accuracy (lower loss breaks ties).
+    pub net: TrainedNet,
+    /// One record an epoch.
+    pub history: Vec<EpochRecord>,
+    /// Index into `history` of the epoch whose weights were kept.
+    pub best: usize,
+    /// Images learned from and validated with.
+    pub split_sizes: (usize, usize),
+}
+
+/// A whole training, before the first step.
+pub struct Job<'a> {
+    /// The network.
+    pub name: NetName,
+    /// How to train it.
+    pub recipe: &'a Recipe,
+    /// What to train it on.
+    pub dataset: &'a Dataset,
+    /// Where to train it.
+    pub device: Device,
+    /// The checkpoint file, written after every epoch and on interruption.
+    pub checkpoint: &'a Path,
+    /// Go on from the checkpoint.
+    pub resume: bool,
+}
+
+/// Trains a network; `Ok(None)` means interrupted with a checkpoint written.
+///
+/// # Errors
+/// [`TrainError`]; the last checkpoint stays.
+pub fn train(
+    job: &Job<'_>,
+    interrupt: &Interrupt,
+    observer: &mut impl Observer,
+) -> Result<Option<Outcome>, TrainError> {
+    let recipe = job.recipe;
+    if recipe.epochs == 0 || recipe.batch_size == 0 {
+        return Err(TrainError::Option("--epochs and --batch-size must be at least 1"));
+    }
+    let parts = split(job.dataset.train.len(), recipe.validation_split, recipe.seed)?;
+    let validation = job.dataset.train.select(&parts.validation);
+    let plan = Plan {
+        samples: &job.dataset.train,
+        indices: &parts.train,
+        batch_size: recipe.batch_size,
+        augmentation: recipe.augmentation,
+        seed: recipe.seed,
+    };
+    let mut trainer = Trainer::new(job, plan)?;
+    while trainer.state.epoch < recipe.epochs {
+        if !trainer.epoch(interrupt, observer)? {
+            trainer.save()?;
+            return Ok(None);
+        }
+        trainer.end_epoch(&validation, observer)?;
+        trainer.save()?;
+    }
+    let split_sizes = (parts.train.len(), parts.validation.len());
+    Ok(Some(trainer.finish(split_sizes)))
+}
+
+struct Trainer<'a> {
+    job: &'a Job<'a>,
+    plan: Plan<'a>,
+    device: Device,
+    net: Net,
+    optimizer: ModuleOptimizer,
+    average: Option<Weights>,
+    best: Option<Weights>,
+    state: State,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(job: &'a Job<'a>, plan: Plan<'a>) -> Result<Self, TrainError> {
+        let device = job.device.clone().autodiff();
+        device.seed(job.recipe.seed);
+        let net = Net::new(&job.name.layers(), &device);
+        let optimizer = match job.recipe.optimizer {
+            OptimizerName::Adam => AdamConfig::new().init(),
+            OptimizerName::AdamW => {
+                AdamWConfig::new().with_weight_decay(job.recipe.weight_decay as f32).init()
+            }
+        };
+        let average = (job.recipe.average_decay > 0.0).then(|| Weights::of(&net));
+        let state = State {
+            net: job.name,
+            recipe: job.recipe.clone(),
+            dataset_sha256: job.dataset.sha256.clone(),
+            epoch: 0,
+            step: 0,
+            loss_sum: 0.0,
+            correct: 0,
+            seen: 0,
+            seconds: 0.0,
+            history: Vec::new(),
+        };
+        let fresh = Self { job, plan, device, net, optimizer, average, best: None, state };
+        if job.resume { fresh.resumed() } else { Ok(fresh) }
+    }
+
+    /// Replaces the fresh state by the checkpoint's.
+    fn resumed(mut self) -> Result<Self, TrainError> {
+        let path = self.job.checkpoint;
+        let checkpoint = Checkpoint::load(path)?;
+        checkpoint.check(path, self.job.name, self.job.recipe, &self.job.dataset.sha256)?;
+        let damaged = |field: &str, problem: String| CheckpointError::Damaged {
+            path: path.into(),
+            field: field.into(),
+            problem,
+        };
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(checkpoint.model))
+            .map_err(|error| damaged("model", error.to_string()))?;
+        self.net =
+            self.net.try_load_record(record).map_err(|error| damaged("model", error.to_string()))?;
+        if !checkpoint.optimizer.is_empty() {
+            self.optimizer = self
+                .optimizer
+                .from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer))
+                .map_err(|error| damaged("optimizer", error.to_string()))?;
+        }
+        let lengths = Weights::of(&self.net).lengths();
+        let read = |field: &str, bytes: &[u8]| {
+            let weights = Weights::from_bytes(bytes, &lengths);
+            weights.ok_or_else(|| damaged(field, "the size is another network's".into()))
+        };
+        if self.average.is_some() {
+            self.average = Some(read("average", &checkpoint.average)?);
+        }
+        if !checkpoint.best.is_empty() {
+            self.best = Some(read("best", &checkpoint.best)?);
+        }
+        self.state = State { recipe: self.job.recipe.clone(), ..checkpoint.state };
+        Ok(self)
+    }
+
+    /// Runs the rest of an epoch; `false` means interrupted.
+    fn epoch(&mut self, interrupt: &Interrupt, observer: &mut impl Observer) -> Result<bool, TrainError> {
+        let started = Instant::now();
+        let before = self.state.seconds;
+        let (plan, epoch, first) = (self.plan, self.state.epoch, self.state.step);
+        std::thread::scope(|scope| {
+            for batch in plan.stream(scope, epoch, first) {
+                if interrupt.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
+                self.step(&batch)?;
+                self.state.seconds = before + started.elapsed().as_secs_f64();
+                let seen = self.state.seen.max(1) as f64;
+                observer.step(
+                    epoch,
+                    self.state.step,
+                    plan.steps(),
+                    self.state.loss_sum / seen,
+                    self.state.correct as f64 / seen,
+                );
+            }
+            Ok(true)
+        })
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
+        let (recipe, count) = (self.job.recipe, batch.labels.len());
+        // Dropout draws from the device's generator: seeding it a step makes every step repeatable.
+        self.device.seed(derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step));
+        let images = TensorData::new(batch.images.clone(), [count, 1, SIDE, SIDE]);
+        let images = Tensor::<4>::from_data(images, &self.device);
+        let labels = TensorData::new(batch.labels.clone(), [count]);
+        let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+        let logits = self.net.forward(images);
+        let loss = CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels);
+        let mean_loss = f64::from(loss.clone().into_scalar::<f32>());
+        if !mean_loss.is_finite() {
+            return Err(TrainError::Diverged(mean_loss, self.state.epoch + 1, recipe.learning_rate));
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
+        let net = self.net.clone();
+        self.net = self.optimizer.step(self.learning_rate(), net, gradients);
+        if let Some(average) = &mut self.average {
+            // The average starts short and lengthens, as a long one would remember the first weights.
+            let steps = (self.state.epoch * self.plan.steps() + self.state.step) as f64;
+            let decay = recipe.average_decay.min((1.0 + steps) / (10.0 + steps));
+            average.average_in(&Weights::of(&self.net), decay as f32);
+        }
+        self.state.loss_sum += mean_loss * count as f64;
+        self.state.correct += count_correct(logits, &batch.labels);
+        self.state.seen += count;
+        self.state.step += 1;
+        Ok(())
+    }
+
+    /// Learning rate of the current step.
+    fn learning_rate(&self) -> f64 {
+        let steps = self.plan.steps();
+        let recipe = self.job.recipe;
+        let now = self.state.epoch * steps + self.state.step.min(steps - 1);
+        recipe.learning_rate * recipe.schedule.factor(now, recipe.epochs * steps)
+    }
+
+    fn end_epoch(&mut self, validation: &Samples, observer: &mut impl Observer) -> Result<(), TrainError> {
+        let started = Instant::now();
+        let weights = self.average.clone().unwrap_or_else(|| Weights::of(&self.net));
+        let inner = self.job.device.clone();
+        let net = weights.put_into(self.net.valid());
+        let logits = logits_of(validation, &inner, |images| net.forward(images));
+        let (validation_loss, validation_accuracy) = judge(&logits, &validation.labels);
+        let seen = self.state.seen.max(1) as f64;
+        let record = EpochRecord {
+            epoch: self.state.epoch + 1,
+            loss: self.state.loss_sum / seen,
+            accuracy: self.state.correct as f64 / seen,
+            validation_loss,
+            validation_accuracy,
+            learning_rate: self.learning_rate(),
+            seconds: self.state.seconds + started.elapsed().as_secs_f64(),
+        };
+        self.state.history.push(record);
+        let is_best = best_epoch(&self.state.history) == self.state.history.len() - 1;
+        if is_best {
+            self.best = Some(weights);
+        }
+        observer.epoch(&record, self.job.recipe.epochs, is_best);
+        self.state.epoch += 1;
+        (self.state.step, self.state.seen, self.state.correct) = (0, 0, 0);
+        (self.state.loss_sum, self.state.seconds) = (0.0, 0.0);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        let failed = |error: burn::store::RecordError| {
+            CheckpointError::Io(std::io::Error::other(format!("{}: {error}", self.job.checkpoint.display())))
+        };
+        let bytes_of = |weights: &Option<Weights>| weights.as_ref().map(Weights::to_bytes).unwrap_or_default();
+        let checkpoint = Checkpoint {
+            state: self.state.clone(),
+            model: self.net.clone().into_record().into_bytes().map_err(failed)?.to_vec(),
+            optimizer: self.optimizer.into_bytes().map_err(failed)?.to_vec(),
+            average: bytes_of(&self.average),
+            best: bytes_of(&self.best),
+        };
+        Ok(checkpoint.save(self.job.checkpoint)?)
+    }
+
+    fn finish(self, split_sizes: (usize, usize)) -> Outcome {
+        let net = self.net.valid();
+        let net = match &self.best {
+            Some(best) => best.put_into(net),
+            None => net,
+        };
+        let best = best_epoch(&self.state.history);
+        let net = TrainedNet { net, device: self.job.device.clone(), name: self.job.name };
+        Outcome { net, best, history: self.state.history, split_sizes }
+    }
+}
+
+/// Index of the epoch with the highest validation accuracy; the lower loss, then the later epoch, wins ties.
+fn best_epoch(history: &[EpochRecord]) -> usize {
+    let better = |a: &EpochRecord, b: &EpochRecord| {
+        a.validation_accuracy
+            .total_cmp(&b.validation_accuracy)
+            .then(b.validation_loss.total_cmp(&a.validation_loss))
+    };
+    let best = history.iter().enumerate().max_by(|(_, a), (_, b)| better(a, b));
+    best.map_or(0, |(index, _)| index)
+}
+
+fn count_correct(logits: Tensor<2>, labels: &[i32]) -> usize {
+    let values = logits.into_data().to_vec::<f32>().expect("logits are f32");
+    let (rows, _) = values.as_chunks::<CLASSES>();
+    rows.iter().zip(labels).filter(|(row, label)| arg_max_f32(row) as i32 == **label).count()
+}
+
+/// Returns mean cross-entropy and accuracy.
+fn judge(logits: &[[f32; CLASSES]], labels: &[u8]) -> (f64, f64) {
+    let mut loss = 0.0;
+    let mut correct = 0;
+    for (row, &label) in logits.iter().zip(labels) {
+        let highest = f64::from(row[arg_max_f32(row)]);
+        let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - highest).exp()).sum();
+        loss += highest + sum.ln() - f64::from(row[usize::from(label)]);
+        correct += usize::from(arg_max_f32(row) == usize::from(label));
+    }
+    let count = labels.len().max(1) as f64;
+    (loss / count, correct as f64 / count)
+}
