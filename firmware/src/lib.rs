@@ -1,3 +1,27 @@
-//! scratch
+//! The clothing classifier of the microcontroller: no heap, no floating point, no board.
+//!
+//! ```text
+//! bytes ─► app ─► shared::preprocess ─► model::infer ─► ui ─► screen
+//!           │                             │
+//!           └── shared::protocol          └── nn: layers, kernels, the rounding rule
+//! ```
+//!
+//! * [`nn`] is the one integer engine of the project. The desktop's accuracy check, the tests and the
+//!   chip all call it; nothing reimplements it. That is what makes "every logit equal" a plain `==`.
+//! * [`model`] includes the network that `host codegen` generated: weights in flash, shapes as
+//!   constants, an arena whose size the compiler checks.
+//! * [`app`] turns bytes into events and answers. A board lends it a [`Port`](app::Port): a way to send
+//!   a byte and a clock. All that can go wrong on a wire is tested on the desktop.
+//! * [`ui`] draws on any embedded-graphics target.
+//!
+//! Boards (`boards/<name>`) hold clocks, pins, memory layout and a loop; no logic that a desktop test
+//! could have caught. Unsafe code is confined to [`bytes`].
 #![cfg_attr(not(test), no_std)]
+
+#[cfg(feature = "model")]
+pub mod app;
+pub mod bytes;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod nn;
+pub mod ui;

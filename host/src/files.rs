@@ -27,6 +27,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Like [`write_whole`], but leaves a file with the same contents alone, so that builds stay fresh.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    write_whole(path, bytes)
+}
+
 /// Returns `path` with `.part` appended to its name.
 pub fn part_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -1,11 +1,25 @@
 //! Trains, exports, quantizes and verifies the clothing classifier, and talks to the device.
+//!
+//! ```text
+//! dataset ─► train (burn) ─► onnx (float) ─► quantize ─► onnx (int8) ─► codegen ─► firmware
+//!                              │                            │
+//!                              └──── runtime: tract, ONNX Runtime, our integers ──► evaluate
+//! ```
+//!
+//! [`cli`] turns arguments into calls of the modules below; each module's own page says what it holds.
+// burn-import is a deprecated shim over burn-onnx; the project uses it by name.
 #![allow(deprecated)]
 
+pub mod cli;
+pub mod codegen;
 pub mod dataset;
+pub mod device;
 pub mod evaluate;
 pub mod files;
+pub mod model_dir;
 pub mod onnx;
 pub mod quantize;
+pub mod report;
 pub mod runtime;
 pub mod train;
 

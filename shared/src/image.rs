@@ -88,6 +88,11 @@ impl<'a> Frame<'a> {
         Ok(Self { format, width, height, bytes })
     }
 
+    /// Returns the order of bytes.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
     /// Returns the width in pixels, at least 1.
     pub const fn width(&self) -> usize {
         self.width as usize

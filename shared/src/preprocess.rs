@@ -5,7 +5,7 @@
 //! where its border is brighter than mid-gray, inverted, because the networks know garments bright
 //! on black only.
 
-use crate::image::Frame;
+use crate::image::{Frame, PixelFormat};
 use crate::{PIXELS, SIDE};
 
 /// Zero point of the network input: the quantized value of black.
@@ -38,7 +38,7 @@ pub fn quantize_pixels(pixels: &[u8; PIXELS]) -> [i8; PIXELS] {
 
 /// Turns a camera frame into a gray 28×28 image, bright on black.
 ///
-/// A 28×28 gray frame with a dark border passes through unchanged.
+/// A 28×28 gray frame is taken to be network-ready, as data-set images are, and passes unchanged.
 ///
 /// * returns `[28][28]` gray bytes, row-major, 0 = black.
 ///
@@ -59,7 +59,8 @@ pub fn frame_to_pixels(frame: &Frame<'_>) -> [u8; PIXELS] {
         let columns = cell(index % SIDE, square);
         *pixel = mean_luma(frame, left, top, columns, rows);
     }
-    if border_mean(&pixels) > 127 {
+    let is_ready = (frame.format(), frame.width(), frame.height()) == (PixelFormat::Gray8, SIDE, SIDE);
+    if !is_ready && border_mean(&pixels) > 127 {
         pixels.iter_mut().for_each(|pixel| *pixel = 255 - *pixel);
     }
     pixels
@@ -103,7 +104,6 @@ fn border_mean(pixels: &[u8; PIXELS]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::PixelFormat;
 
     fn gradient() -> [u8; PIXELS] {
         core::array::from_fn(|index| {
@@ -127,10 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn dark_on_white_is_inverted() {
+    fn dark_on_white_is_inverted_but_for_data_set_images() {
         let negative = gradient().map(|pixel| 255 - pixel);
-        let frame = Frame::new(PixelFormat::Gray8, 28, 28, &negative).unwrap();
-        assert_eq!(frame_to_pixels(&frame), gradient());
+        let ready = Frame::new(PixelFormat::Gray8, 28, 28, &negative).unwrap();
+        assert_eq!(frame_to_pixels(&ready), negative);
+        let doubled: std::vec::Vec<u8> =
+            (0..56 * 56).map(|at| negative[(at / 56 / 2) * SIDE + at % 56 / 2]).collect();
+        let photo = Frame::new(PixelFormat::Gray8, 56, 56, &doubled).unwrap();
+        assert_eq!(frame_to_pixels(&photo), gradient());
     }
 
     #[test]
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn tiny_and_huge_frames_neither_panic_nor_overflow() {
-        for (width, height) in [(1, 1), (3, 40), (27, 27), (29, 31), (640, 480)] {
+        for (width, height) in [(1, 1), (3, 40), (27, 27), (28, 28), (29, 31), (640, 480)] {
             let bytes = std::vec![9u8; width * height];
             let frame = Frame::new(PixelFormat::Gray8, width as u16, height as u16, &bytes).unwrap();
             assert_eq!(frame_to_pixels(&frame), [9; PIXELS], "{width}×{height}");

@@ -172,12 +172,14 @@ impl<'a> Network<'a> {
     /// [`InferError::ArenaTooSmall`]; nothing is written then.
     ///
     /// ```
+    /// # #[cfg(feature = "model")] {
     /// use firmware::model::NETWORK;
     /// use firmware::nn::{arena::Arena, arg_max};
     /// let mut arena = Arena::<{ NETWORK.arena_bytes() }>::new();
     /// let mut logits = [0; 10];
     /// NETWORK.infer(&[-128; 784], &mut arena.bytes, &mut logits).unwrap();
     /// assert!(arg_max(&logits) < 10);
+    /// # }
     /// ```
     pub fn infer(
         &self,

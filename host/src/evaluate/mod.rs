@@ -1,5 +1,8 @@
 //! Accuracy and agreement from logits and labels.
 
+pub mod roundtrip;
+pub mod verify;
+
 use shared::CLASSES;
 
 /// Returns the index of the largest logit; the lowest index wins ties, everywhere in this project.

@@ -21,7 +21,7 @@ impl TractModel {
     /// tract's message, with the operator it does not like.
     pub fn from_proto(model: &ModelProto) -> Result<Self> {
         let fact = f32::fact([1, 1, SIDE, SIDE]);
-        let plan = tract_onnx::onnx()
+        let plan = onnx()
             .model_for_proto_model(model)
             .and_then(|model| model.with_input_fact(0, fact.into()))
             .and_then(|model| model.into_optimized())

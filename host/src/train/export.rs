@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 
-use super::{TrainedNet, net::Net};
+use super::{TrainedNet, net::Net, weights::Weights};
+use crate::onnx::proto;
+use prost::Message;
 use shared::SIDE;
 
 impl TrainedNet {
@@ -17,9 +19,15 @@ impl TrainedNet {
         // Two batch sizes show the exporter which axis is free.
         let example = |batch| Tensor::<4>::zeros([batch, 1, SIDE, SIDE], &self.device);
         let axes = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
+        // The exporter moves running statistics to its capture device, and clones share them.
+        let copy = Weights::of(&self.net).put_into(Net::new(&self.name.layers(), &self.device));
         OnnxExporter::new()
-            .export_dynamic(&self.net, example(2), example(5), &[InputSpec::new(axes)], Net::forward)
-            .map(|model| model.into_bytes())
+            .export_dynamic(&copy, example(2), example(5), &[InputSpec::new(axes)], Net::forward)
             .map_err(|error| error.to_string())
+            .and_then(|model| proto::decode(model.as_bytes(), "the export").map_err(|error| error.to_string()))
+            .map(|mut model| {
+                proto::canonicalize(&mut model);
+                model.encode_to_vec()
+            })
     }
 }

@@ -288,6 +288,8 @@ impl<'a> Trainer<'a> {
         let failed = |error: burn::store::RecordError| {
             CheckpointError::Io(std::io::Error::other(format!("{}: {error}", self.job.checkpoint.display())))
         };
+        // Running statistics wait in the layers for the next step; taking the inner network applies them.
+        let _ = self.net.valid();
         let bytes_of = |weights: &Option<Weights>| weights.as_ref().map(Weights::to_bytes).unwrap_or_default();
         let checkpoint = Checkpoint {
             state: self.state.clone(),

@@ -1,0 +1,94 @@
+//! Start-up and the loop.
+
+mod uart;
+
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m_rt::{entry, exception};
+use defmt_semihosting as _;
+use firmware::app::{App, Event, Port};
+use firmware::nn::kernel::KERNEL_SET;
+use firmware::model;
+
+use uart::Uart;
+
+/// Frequency of the AN386 image's processor clock, which SysTick counts.
+const CLOCK_HZ: u32 = 25_000_000;
+/// SysTick has 24 bits.
+const SYSTICK_MASK: u32 = 0x00ff_ffff;
+
+/// What the app needs of this board.
+struct Mps2 {
+    uart: Uart,
+    systick: SYST,
+}
+
+impl Port for Mps2 {
+    fn send(&mut self, byte: u8) {
+        self.uart.write(byte);
+    }
+
+    fn ticks(&mut self) -> u32 {
+        let _ = &self.systick;
+        // SysTick counts down.
+        SYSTICK_MASK - SYST::get_current()
+    }
+
+    fn mask(&self) -> u32 {
+        SYSTICK_MASK
+    }
+
+    fn tick_hz(&self) -> u32 {
+        CLOCK_HZ
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    let peripherals = cortex_m::Peripherals::take().expect("main runs once");
+    let mut systick = peripherals.SYST;
+    systick.set_clock_source(SystClkSource::Core);
+    systick.set_reload(SYSTICK_MASK);
+    systick.clear_current();
+    systick.enable_counter();
+    let mut port = Mps2 { uart: Uart::take(), systick };
+    defmt::info!(
+        "network {=str}, hash {=[u8; 8]:02x}, kernels {=str}, arena {=usize} bytes",
+        model::NAME,
+        model::NETWORK_HASH,
+        KERNEL_SET,
+        model::ARENA_BYTES
+    );
+    let app = cortex_m::singleton!(: App = App::new()).expect("main runs once");
+    app.welcome();
+    loop {
+        let byte = port.uart.read();
+        if let Some(event) = app.receive(byte, &mut port) {
+            log(event);
+        }
+    }
+}
+
+/// All interrupts of the board land here; one is enabled.
+#[exception]
+unsafe fn DefaultHandler(interrupt: i16) {
+    if interrupt == uart::RX_INTERRUPT as i16 {
+        uart::on_receive();
+    }
+}
+
+fn log(event: Event) {
+    match event {
+        Event::Classified(label, answer) => {
+            defmt::info!("{} in {=u32} ticks, logits {}", label, answer.ticks, answer.logits);
+        }
+        Event::Refused(code) => defmt::warn!("frame refused: {}", code),
+        Event::Greeted | Event::ScreenSent => defmt::debug!("{}", event),
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    defmt::error!("panic: {}", defmt::Display2Format(info));
+    semihosting::process::exit(1)
+}

@@ -1,0 +1,321 @@
+//! `host device`: build, run and hil.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, Subcommand};
+use shared::Label;
+use shared::protocol::Answer;
+
+use super::{DataArgs, Failure, print_json, print_line, shown};
+use crate::dataset::Samples;
+use crate::device::build::{self, Board};
+use crate::device::client::{Client, Identity};
+use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND};
+use crate::device::log::Line;
+use crate::device::{DeviceError, hil};
+use crate::model_dir::ModelDir;
+use crate::report::png;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceCommand {
+    /// Build a board's firmware with a model in it
+    Build(TargetArgs),
+    /// Classify one test image on the device and compare every logit
+    Run(RunArgs),
+    /// Classify the whole test set on the device and compare every logit
+    Hil(HilArgs),
+}
+
+/// Which image on which board.
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    /// Model folder
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// Board
+    #[arg(long, value_enum, default_value = "mps2-an386")]
+    board: Board,
+}
+
+/// How to reach the device.
+#[derive(Debug, Args)]
+pub(super) struct LinkArgs {
+    /// Emulate the board with QEMU
+    #[arg(long, conflicts_with = "port", required_unless_present = "port")]
+    emulate: bool,
+    /// Serial port of a flashed board, such as /dev/ttyACM0
+    #[arg(long)]
+    port: Option<String>,
+    /// Firmware to emulate instead of building it
+    #[arg(long, value_name = "FILE", requires = "emulate")]
+    elf: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    link: LinkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Index in the test part
+    #[arg(long, default_value_t = 0)]
+    image: usize,
+    /// Save the board's screen as PNG, four times as large
+    #[arg(long, value_name = "FILE")]
+    screen: Option<PathBuf>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HilArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    link: LinkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Only the first images of the test part
+    #[arg(long, value_name = "COUNT")]
+    images: Option<usize>,
+    /// Emulators side by side [default: one a processor]
+    #[arg(long, value_name = "COUNT")]
+    jobs: Option<usize>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl DeviceCommand {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            DeviceCommand::Build(args) => print_line(shown(&build::build(args.board, &ModelDir::new(&args.model))?)),
+            DeviceCommand::Run(args) => run_one(&args),
+            DeviceCommand::Hil(args) => run_all(&args),
+        }
+    }
+}
+
+/// A device that said who it is, and the emulator that must live as long.
+struct Connected {
+    client: Client,
+    identity: Identity,
+    log: Option<Receiver<Line>>,
+    _emulator: Option<Box<dyn std::any::Any + Send>>,
+}
+
+impl LinkArgs {
+    /// Builds the image where one is emulated and none was named.
+    fn image(&self, target: &TargetArgs, dir: &ModelDir) -> Result<Option<PathBuf>> {
+        match (&self.port, &self.elf) {
+            (Some(_), _) => Ok(None),
+            (None, Some(elf)) => Ok(Some(elf.clone())),
+            (None, None) => {
+                crate::device::emulator::find()?;
+                eprintln!("building {} with {}", target.board.package(), dir.name());
+                build::build(target.board, dir).map(Some)
+            }
+        }
+    }
+
+    /// Connects, and refuses a device with another network than the model's.
+    fn connect(&self, board: Board, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
+        let (mut client, log, emulator): (_, _, Option<Box<dyn std::any::Any + Send>>) = match (&self.port, elf) {
+            (Some(port), _) => (Client::over_port(port)?, None, None),
+            (None, Some(elf)) => {
+                let emulator = Emulator::start(board, elf)?;
+                let uart = emulator.uart.try_clone().context("the emulator's socket")?;
+                let (log, guard) = emulator.into_parts();
+                (Client::over_socket(uart)?, Some(log), Some(Box::new(guard)))
+            }
+            (None, None) => return Err(anyhow!("neither --emulate nor --port")),
+        };
+        let identity = client.hello()?;
+        if identity.network_hash != dir.network_hash()? {
+            return Err(anyhow!(DeviceError::Talk(format!(
+                "runs another network ({}) than {}; flash it with `host device build --model {}`",
+                identity.model,
+                shown(dir.path()),
+                shown(dir.path())
+            ))));
+        }
+        Ok(Connected { client, identity, log, _emulator: emulator })
+    }
+}
+
+impl Connected {
+    /// Prints what the board logged until now to standard error.
+    fn show_log(&self) {
+        let Some(log) = &self.log else { return };
+        // The log comes over another channel than the answers and may lag a little.
+        while let Ok(line) = log.recv_timeout(Duration::from_millis(100)) {
+            eprintln!("board {:<5} {}", line.level, line.text);
+        }
+    }
+}
+
+fn run_one(args: &RunArgs) -> Result<()> {
+    let dir = ModelDir::new(&args.target.model);
+    let network = dir.read_firmware()?;
+    let test = args.data.load()?.test;
+    if args.image >= test.len() {
+        let problem = format!("--image {}: the test part has {} images, from 0", args.image, test.len());
+        return Err(Failure::Usage(problem).into());
+    }
+    let elf = args.link.image(&args.target, &dir)?;
+    let mut device = args.link.connect(args.target.board, elf.as_deref(), &dir)?;
+    let one = test.select(&[args.image]);
+    let answer = device.client.classify(one.image(0))?;
+    let report = hil::compare(dir.name(), &network, &one, &[answer]);
+    if let Some(path) = &args.screen {
+        let picture = device.client.screen()?;
+        let pixels = png::enlarged(picture.width, picture.height, &picture.pixels, 4);
+        png::write_gray(path, 4 * picture.width, 4 * picture.height, &pixels)?;
+        eprintln!("screen saved as {}", shown(path));
+    }
+    device.show_log();
+    let predicted = Label::from_index(answer.class.into()).context("the class is below ten")?;
+    if args.json {
+        print_json(&serde_json::json!({
+            "model": dir.name(),
+            "image": args.image,
+            "label": one.label(0).name(),
+            "predicted": predicted.name(),
+            "logits": answer.logits,
+            "mismatches": report.mismatches,
+            "instructions": instructions(&args.link, &device.identity, &[answer]),
+        }))?;
+    } else {
+        print_line(format_args!("image {}: {} (labelled {})", args.image, predicted, one.label(0)))?;
+        print_line(format_args!("logits {:?}, {}", answer.logits, equality(report.mismatches)))?;
+    }
+    gate(&report)
+}
+
+fn run_all(args: &HilArgs) -> Result<()> {
+    let dir = ModelDir::new(&args.target.model);
+    let network = dir.read_firmware()?;
+    let dataset = args.data.load()?;
+    let test = dataset.test.take(args.images.unwrap_or(usize::MAX).max(1));
+    let elf = args.link.image(&args.target, &dir)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = if elf.is_some() { args.jobs.unwrap_or(processors).clamp(1, test.len()) } else { 1 };
+    let started = Instant::now();
+    let (answers, identity) = collect(args, elf.as_deref(), &dir, &test, jobs)?;
+    let mut report = hil::compare(dir.name(), &network, &test, &answers);
+    report.seconds = started.elapsed().as_secs_f64();
+    report.instructions_per_image = instructions(&args.link, &identity, &answers);
+    if args.link.port.is_some() {
+        report.microseconds_per_image = Some(mean_ticks(&answers) * 1e6 / f64::from(identity.tick_hz));
+    }
+    report.kernels = identity.kernels;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        let speed = match (report.instructions_per_image, report.microseconds_per_image) {
+            (Some(instructions), _) => format!("{:.0} instructions an image", instructions),
+            (_, Some(time)) => format!("{time:.0} µs an image"),
+            _ => String::new(),
+        };
+        print_line(format_args!(
+            "{} on {}: accuracy {:.2} %, {} mismatches of {}, logits sha256 {}, {} kernels, {speed}, {:.0} s",
+            report.model,
+            args.target.board.package(),
+            100.0 * report.accuracy,
+            report.mismatches,
+            report.images,
+            report.logits_sha256,
+            report.kernels,
+            report.seconds
+        ))?;
+    }
+    gate(&report)
+}
+
+/// Shares the images among `jobs` devices; the answers come back in order.
+fn collect(
+    args: &HilArgs,
+    elf: Option<&Path>,
+    dir: &ModelDir,
+    test: &Samples,
+    jobs: usize,
+) -> Result<(Vec<Answer>, Identity)> {
+    let done = AtomicUsize::new(0);
+    let share = test.len().div_ceil(jobs);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs)
+            .map(|job| {
+                let range = (job * share).min(test.len())..((job + 1) * share).min(test.len());
+                let done = &done;
+                scope.spawn(move || -> Result<(Vec<Answer>, Identity)> {
+                    let mut device = args.link.connect(args.target.board, elf, dir)?;
+                    let answers = hil::collect(&mut device.client, test, range, done)?;
+                    if job == 0 {
+                        show_boot(&device);
+                    }
+                    Ok((answers, device.identity.clone()))
+                })
+            })
+            .collect();
+        while !workers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            std::thread::sleep(Duration::from_millis(500));
+            let count = done.load(Ordering::Relaxed);
+            if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+                eprint!("\r{count} of {} images", test.len());
+            }
+        }
+        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            eprintln!();
+        }
+        let mut all = Vec::with_capacity(test.len());
+        let mut identity = None;
+        for worker in workers {
+            let (answers, who) = worker.join().map_err(|_| anyhow!("a worker ended unexpectedly"))??;
+            all.extend(answers);
+            identity = Some(who);
+        }
+        Ok((all, identity.context("at least one job ran")?))
+    })
+}
+
+/// Prints the board's first line and its warnings; ten thousand predictions are nobody's reading.
+fn show_boot(device: &Connected) {
+    let Some(log) = &device.log else { return };
+    let mut is_first = true;
+    while let Ok(line) = log.recv_timeout(Duration::from_millis(20)) {
+        if is_first || line.level == "WARN" || line.level == "ERROR" {
+            eprintln!("board {:<5} {}", line.level, line.text);
+        }
+        is_first = false;
+    }
+}
+
+fn mean_ticks(answers: &[Answer]) -> f64 {
+    answers.iter().map(|answer| f64::from(answer.ticks)).sum::<f64>() / answers.len().max(1) as f64
+}
+
+/// Instructions of one inference: virtual time is a nanosecond an instruction in the emulator.
+fn instructions(link: &LinkArgs, identity: &Identity, answers: &[Answer]) -> Option<f64> {
+    let per_tick = INSTRUCTIONS_PER_SECOND / f64::from(identity.tick_hz.max(1));
+    link.port.is_none().then(|| mean_ticks(answers) * per_tick)
+}
+
+fn equality(mismatches: usize) -> &'static str {
+    if mismatches == 0 { "all equal to the desktop's" } else { "NOT equal to the desktop's" }
+}
+
+fn gate(report: &hil::Report) -> Result<()> {
+    let Some(first) = &report.first_mismatch else { return Ok(()) };
+    Err(Failure::Gate(format!(
+        "{} of {} images differ from the desktop; the first is image {}: device {:?}, desktop {:?}",
+        report.mismatches, report.images, first.image, first.device, first.desktop
+    ))
+    .into())
+}

@@ -1,0 +1,161 @@
+//! The command line: one file a subcommand, each from clap types to a call into the library.
+
+mod codegen;
+mod data;
+mod device;
+mod export;
+mod progress;
+mod quantize;
+mod train;
+mod verify;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
+use crate::device::DeviceError;
+
+/// Trains, checks and ships a clothing classifier for a microcontroller.
+#[derive(Debug, Parser)]
+#[command(
+    name = "host",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done · 1 failure · 2 usage · 3 data missing, offline or not itself · \
+4 a gate failed · 5 a device or tool is missing · 130 interrupted, checkpoint written.\n\n\
+Data goes to standard output, progress and remarks to standard error.\n\n\
+Start with: cargo run -p host -- train"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at, fetch or draw the data set
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Train a network, export it, quantize it and generate the firmware's code
+    Train(train::TrainArgs),
+    /// Write the float ONNX file again and prove that it says what was trained
+    Export(export::ExportArgs),
+    /// Write the int8 ONNX file from the float one
+    Quantize(quantize::QuantizeArgs),
+    /// Generate the firmware's network from the int8 ONNX file
+    Codegen(codegen::CodegenArgs),
+    /// Run the test images through every engine and compare
+    Verify(verify::VerifyArgs),
+    /// Build, emulate and test the firmware
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
+}
+
+/// Where the data set comes from.
+#[derive(Debug, Clone, Args)]
+struct DataArgs {
+    /// Which data set; `auto` falls back to drawn garments where Fashion-MNIST cannot be had
+    #[arg(long, value_enum, default_value = "auto", value_name = "NAME")]
+    dataset: Choice,
+    /// Folder with the four IDX files (gzipped or plain) or Kaggle's two CSV files
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    fn load(&self) -> Result<Dataset, DatasetError> {
+        let dataset = dataset::load(self.dataset, self.data.as_deref(), |line| eprintln!("{line}"))?;
+        if dataset.kind == Kind::Drawn {
+            eprintln!("┌─────────────────────────────────────────────────────────────────────────┐");
+            eprintln!("│ DRAWN GARMENTS, not Fashion-MNIST: accuracies here say nothing about it │");
+            eprintln!("└─────────────────────────────────────────────────────────────────────────┘");
+        }
+        Ok(dataset)
+    }
+}
+
+/// A failure with an exit code of its own.
+#[derive(Debug, Error)]
+enum Failure {
+    /// A gate failed: 4.
+    #[error("{0}")]
+    Gate(String),
+    /// Interrupted, with a checkpoint: 130.
+    #[error("{0}")]
+    Interrupted(String),
+    /// Options that contradict each other: 2.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// Parses the arguments, runs the command and returns the exit code.
+pub fn run() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let done = match cli.command {
+        Command::Data(command) => command.run(),
+        Command::Train(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Quantize(args) => args.run(),
+        Command::Codegen(args) => args.run(),
+        Command::Verify(args) => args.run(),
+        Command::Device(command) => command.run(),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) if is_broken_pipe(&error) => 0,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit_code(&error)
+        }
+    }
+}
+
+/// Whoever read standard output has seen enough, as in `host data head | less`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<DatasetError>() {
+            return error.exit_code();
+        }
+        if let Some(DeviceError::Missing(_)) = cause.downcast_ref() {
+            return 5;
+        }
+        match cause.downcast_ref::<Failure>() {
+            Some(Failure::Gate(_)) => return 4,
+            Some(Failure::Interrupted(_)) => return 130,
+            Some(Failure::Usage(_)) => return 2,
+            None => {}
+        }
+    }
+    1
+}
+
+/// Prints one line of data. A closed pipe is an error that ends the command quietly.
+fn print_line(text: impl std::fmt::Display) -> Result<()> {
+    use std::io::Write;
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Prints one JSON document.
+fn print_json(document: &impl serde::Serialize) -> Result<()> {
+    print_line(serde_json::to_string_pretty(document)?)
+}
+
+/// Shows a path relative to the working directory where that is shorter.
+fn shown(path: &std::path::Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}

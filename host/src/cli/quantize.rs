@@ -1,0 +1,62 @@
+//! `host quantize`: float ONNX → int8 ONNX.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{DataArgs, print_line, shown};
+use crate::dataset::Samples;
+use crate::model_dir::{ModelDir, encode};
+use crate::onnx::{float, int8, proto};
+use crate::quantize::network::FirmwareNetwork;
+use crate::quantize::{observe, quantize};
+
+/// Training images whose activations decide the ranges.
+pub(super) const CALIBRATION_IMAGES: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(super) struct QuantizeArgs {
+    /// Model folder with model.onnx
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// Training images to calibrate on
+    #[arg(long, value_name = "COUNT", default_value_t = CALIBRATION_IMAGES)]
+    images: usize,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+impl QuantizeArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let dir = ModelDir::new(&self.model);
+        let dataset = self.data.load()?;
+        let (network, sha256) = write(&dir, &dataset.train, self.images)?;
+        if let Ok(mut manifest) = dir.manifest() {
+            manifest.int8_sha256 = sha256;
+            manifest.calibration_images = self.images.min(dataset.train.len());
+            manifest.weight_bytes = network.with_network(|network| network.constant_bytes());
+            dir.write_manifest(&manifest)?;
+        }
+        print_line(shown(&dir.int8_onnx()))?;
+        eprintln!("next: cargo run -p host -- codegen --model {}", shown(dir.path()));
+        Ok(())
+    }
+}
+
+/// Calibrates, quantizes and writes `model.int8.onnx`; returns the network and the file's sha256.
+///
+/// # Errors
+/// Where the float file is missing or cannot be quantized.
+pub(super) fn write(dir: &ModelDir, train: &Samples, images: usize) -> Result<(FirmwareNetwork, String)> {
+    let path = dir.float_onnx();
+    let file = path.display().to_string();
+    let model = proto::read(&path)?;
+    let layers = float::layers(&model, &file)?;
+    let ranges = observe::observe(&model, &layers, &train.take(images.max(1)))?;
+    let quantized = quantize(&layers, &ranges).with_context(|| file.clone())?;
+    let network = quantized.to_firmware().with_context(|| file)?;
+    let (bytes, sha256) = encode(&int8::write(&quantized));
+    crate::files::write_whole(&dir.int8_onnx(), &bytes)?;
+    Ok((network, sha256))
+}

@@ -1,0 +1,306 @@
+//! `host train`: the whole line from images to the firmware's code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
+use crate::dataset::Kind;
+use crate::evaluate::{accuracy, arg_max_f32};
+use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
+use crate::runtime::{Engine, integer, tract};
+use crate::train::device::Backend;
+use crate::train::recipe::{OptimizerName, Schedule};
+use crate::train::run::Job;
+use crate::train::{Interrupt, NetName, Recipe, history, train};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  host train                          the small network, a few minutes\n  \
+host train --net article            the article's CNN with the article's numbers, 50 epochs\n  \
+host train --epochs 40 --shift 1 --cutout 0.3 --out models/small\n  \
+host train --resume                 go on after Ctrl-C")]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which network; each has its own defaults for the options below
+    #[arg(long, value_enum, default_value = "small")]
+    net: NetName,
+    /// Folder for everything made [default: models/my-<NET>, or models/drawn for drawn garments]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Passes over the training images [default: 6, article 50]
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Images a step [default: 128, article 512]
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Highest learning rate [default: 4e-3, article 1e-3]
+    #[arg(long)]
+    lr: Option<f64>,
+    /// Fraction kept for validation [default: 1/12, article 0.2]
+    #[arg(long)]
+    val_split: Option<f64>,
+    /// Seed of everything random; the same seed gives the same weights on one kind of CPU
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Step rule [default: adam-w, article adam]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerName>,
+    /// Decoupled weight decay [default: 0.02, article 0]
+    #[arg(long)]
+    weight_decay: Option<f64>,
+    /// Course of the learning rate [default: cosine, article constant]
+    #[arg(long, value_enum)]
+    schedule: Option<Schedule>,
+    /// Mirror training images at random [default: true, article false]
+    #[arg(long)]
+    flip: Option<bool>,
+    /// Shift training images by up to this many pixels
+    #[arg(long, value_name = "PIXELS")]
+    shift: Option<usize>,
+    /// Blacken a random square of training images with this probability
+    #[arg(long, value_name = "PROBABILITY")]
+    cutout: Option<f64>,
+    /// Side of that square
+    #[arg(long, value_name = "PIXELS", default_value_t = 8)]
+    cutout_side: usize,
+    /// Where to train; only `cpu` is bit-reproducible
+    #[arg(long, value_enum, default_value = "cpu")]
+    backend: Backend,
+    /// Go on from the checkpoint in the output folder
+    #[arg(long)]
+    resume: bool,
+    /// One JSON document at the end instead of text
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Summary {
+    model: String,
+    dataset: String,
+    epochs: usize,
+    best_epoch: usize,
+    seconds_per_epoch: f64,
+    validation_accuracy: f64,
+    test_accuracy: Accuracies,
+    files: Vec<String>,
+}
+
+impl TrainArgs {
+    fn recipe(&self) -> Result<Recipe> {
+        let mut recipe = Recipe::default_for(self.net);
+        let aug = &mut recipe.augmentation;
+        aug.flip = self.flip.unwrap_or(aug.flip);
+        aug.shift = self.shift.unwrap_or(aug.shift);
+        if let Some(probability) = self.cutout {
+            if !(0.0..=1.0).contains(&probability) {
+                return Err(Failure::Usage(format!("--cutout {probability} is not in 0..=1")).into());
+            }
+            aug.cutout_probability = probability;
+            aug.cutout_side = if probability > 0.0 { self.cutout_side } else { 0 };
+        }
+        recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
+        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
+        recipe.validation_split = self.val_split.unwrap_or(recipe.validation_split);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        recipe.optimizer = self.optimizer.unwrap_or(recipe.optimizer);
+        recipe.weight_decay = self.weight_decay.unwrap_or(recipe.weight_decay);
+        recipe.schedule = self.schedule.unwrap_or(recipe.schedule);
+        if recipe.epochs == 0 || recipe.batch_size == 0 {
+            return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
+        }
+        if !(recipe.learning_rate > 0.0 && recipe.learning_rate.is_finite()) {
+            return Err(Failure::Usage(format!("--lr {} is not a positive number", recipe.learning_rate)).into());
+        }
+        if aug.shift >= shared::SIDE {
+            return Err(Failure::Usage(format!("--shift {} moves images out of sight", aug.shift)).into());
+        }
+        Ok(recipe)
+    }
+
+    pub(super) fn run(self) -> Result<()> {
+        let recipe = self.recipe()?;
+        let device = self.backend.device().map_err(Failure::Usage)?;
+        let dataset = self.data.load()?;
+        let default_out = match dataset.kind {
+            Kind::Drawn => "models/drawn".to_owned(),
+            _ => format!("models/my-{}", self.net.name()),
+        };
+        let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
+        let dir = ModelDir::new(&out);
+        // An output that cannot be written is found out before the work, not after it.
+        crate::files::write_whole(&dir.path().join(".probe"), b"").context("the output folder is not writable")?;
+        let _ = std::fs::remove_file(dir.path().join(".probe"));
+        let interrupt = Arc::new(Interrupt::new(false));
+        let handler = Arc::clone(&interrupt);
+        let _ = ctrlc::set_handler(move || {
+            // The second Ctrl-C does not wait for the step to end.
+            if handler.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        });
+        let checkpoint = dir.checkpoint();
+        let job = Job {
+            name: self.net,
+            recipe: &recipe,
+            dataset: &dataset,
+            device,
+            checkpoint: &checkpoint,
+            resume: self.resume,
+        };
+        if !self.quiet {
+            eprintln!(
+                "training {} on {} ({} images), {} epochs",
+                self.net.name(),
+                dataset.kind.name(),
+                dataset.train.len(),
+                recipe.epochs
+            );
+        }
+        let Some(outcome) = train(&job, &interrupt, &mut Progress::new(self.quiet))? else {
+            let how = format!("interrupted; {} holds the state, --resume goes on", shown(&checkpoint));
+            return Err(Failure::Interrupted(how).into());
+        };
+        crate::files::write_whole(&dir.history(), history::to_csv(&outcome.history).as_bytes())?;
+        outcome.net.save(&dir.weights())?;
+        let onnx_sha256 = export::write_and_check(&outcome.net, &dir, &dataset.test, self.quiet)?;
+        let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
+        super::codegen::write(&dir, dir.path())?;
+        let best = &outcome.history[outcome.best];
+        let test = test_accuracy(&dir, &network, &dataset.test, best.validation_accuracy)?;
+        let manifest = Manifest {
+            name: dir.name(),
+            network: self.net,
+            dataset: DatasetEntry { name: dataset.kind.name().into(), sha256: dataset.sha256.clone() },
+            seed: recipe.seed,
+            command: self.command(&recipe, &dir),
+            recipe: recipe.clone(),
+            best_epoch: best.epoch,
+            calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
+            accuracy: test,
+            weight_bytes: network.with_network(|network| network.constant_bytes()),
+            activation_bytes: network.with_network(|network| network.arena_bytes()),
+            macs: network.with_network(|network| network.macs()),
+            onnx_sha256,
+            int8_sha256,
+        };
+        dir.write_manifest(&manifest)?;
+        let seconds: f64 = outcome.history.iter().map(|record| record.seconds).sum();
+        let summary = Summary {
+            model: dir.name(),
+            dataset: dataset.kind.name().into(),
+            epochs: outcome.history.len(),
+            best_epoch: best.epoch,
+            seconds_per_epoch: seconds / outcome.history.len().max(1) as f64,
+            validation_accuracy: best.validation_accuracy,
+            test_accuracy: test,
+            files: [
+                dir.manifest_path(),
+                dir.history(),
+                dir.weights(),
+                dir.float_onnx(),
+                dir.int8_onnx(),
+                dir.path().join(crate::codegen::SOURCE_FILE),
+                dir.path().join(crate::codegen::WEIGHTS_FILE),
+                checkpoint.clone(),
+            ]
+            .map(|path| shown(&path))
+            .to_vec(),
+        };
+        if self.json { print_json(&summary) } else { print_summary(&summary, &manifest, &dir) }
+    }
+
+    /// The command that gives the same weights again: the network and what differs from its defaults.
+    fn command(&self, recipe: &Recipe, dir: &ModelDir) -> String {
+        let defaults = Recipe::default_for(self.net);
+        let mut command = format!("cargo run -p host -- train --net {}", self.net.name());
+        let mut option = |name: &str, differs: bool, value: String| {
+            if differs {
+                command += &format!(" --{name} {value}");
+            }
+        };
+        let (aug, aug_default) = (recipe.augmentation, defaults.augmentation);
+        let name = |value: &dyn erased::Name| value.name();
+        option("epochs", recipe.epochs != defaults.epochs, recipe.epochs.to_string());
+        option("batch-size", recipe.batch_size != defaults.batch_size, recipe.batch_size.to_string());
+        option("lr", recipe.learning_rate != defaults.learning_rate, recipe.learning_rate.to_string());
+        let split = recipe.validation_split;
+        option("val-split", split != defaults.validation_split, split.to_string());
+        option("seed", recipe.seed != defaults.seed, recipe.seed.to_string());
+        option("optimizer", recipe.optimizer != defaults.optimizer, name(&recipe.optimizer));
+        option("weight-decay", recipe.weight_decay != defaults.weight_decay, recipe.weight_decay.to_string());
+        option("schedule", recipe.schedule != defaults.schedule, name(&recipe.schedule));
+        option("flip", aug.flip != aug_default.flip, aug.flip.to_string());
+        option("shift", aug.shift != aug_default.shift, aug.shift.to_string());
+        option("cutout", aug.cutout_probability != 0.0, aug.cutout_probability.to_string());
+        option("cutout-side", aug.cutout_probability != 0.0 && aug.cutout_side != 8, aug.cutout_side.to_string());
+        command + &format!(" --out models/{}", dir.name())
+    }
+}
+
+/// Names of clap's value enums.
+mod erased {
+    pub(super) trait Name {
+        fn name(&self) -> String;
+    }
+
+    impl<T: clap::ValueEnum> Name for T {
+        fn name(&self) -> String {
+            self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        }
+    }
+}
+
+/// Reads the test set: once, for the report.
+fn test_accuracy(
+    dir: &ModelDir,
+    network: &crate::quantize::network::FirmwareNetwork,
+    test: &crate::dataset::Samples,
+    validation: f64,
+) -> Result<Accuracies> {
+    let of = |engine: &mut dyn Engine| -> Result<f64> {
+        let classes: Vec<usize> = engine.logits(test)?.iter().map(arg_max_f32).collect();
+        Ok(accuracy(&classes, &test.labels))
+    };
+    let model = dir.read_float()?.context("the float file was written just now")?;
+    let float = of(&mut tract::Tract::float(&model)?)?;
+    let int8 = of(&mut integer::Integer::new(network.clone(), false))?;
+    Ok(Accuracies { float, int8, validation })
+}
+
+fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {
+    print_line(format_args!("\n{} on {}", summary.model, summary.dataset))?;
+    print_line(format_args!(
+        "  validation {:.2} % (epoch {} of {}), test float {:.2} %, int8 {:.2} %",
+        100.0 * summary.validation_accuracy,
+        summary.best_epoch,
+        summary.epochs,
+        100.0 * summary.test_accuracy.float,
+        100.0 * summary.test_accuracy.int8
+    ))?;
+    print_line(format_args!(
+        "  {} bytes of weights and tables, {} bytes of activations, {} multiply-accumulates, {:.1} s an epoch",
+        manifest.weight_bytes, manifest.activation_bytes, manifest.macs, summary.seconds_per_epoch
+    ))?;
+    print_line("\nwritten:")?;
+    for file in &summary.files {
+        print_line(format_args!("  {file}"))?;
+    }
+    let path = shown(dir.path());
+    let data = if summary.dataset == "drawn" { " --dataset drawn" } else { "" };
+    print_line("\nnext:")?;
+    print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
+    print_line(format_args!("  cargo run -p host -- device run --emulate --model {path}{data} --image 0 --screen screen.png"))?;
+    print_line(format_args!("  cargo run -p host -- device hil --emulate --model {path}{data}"))
+}

@@ -1,0 +1,71 @@
+//! `host verify`: every engine over the test images.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{DataArgs, Failure, print_json, print_line};
+use crate::evaluate::verify::{Report, Row, verify};
+use crate::model_dir::ModelDir;
+use crate::report::table;
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Model folder
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// Only the first images of the test part
+    #[arg(long, value_name = "COUNT")]
+    images: Option<usize>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let dir = ModelDir::new(&self.model);
+        // A missing model is said before the data are read.
+        dir.read_int8()?;
+        let dataset = self.data.load()?;
+        let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
+        let report = verify(&dir, dataset.kind.name(), &test)?;
+        if self.json { print_json(&report)? } else { print_report(&report)? }
+        let absent_ort = report.engines.iter().find(|row| row.engine.starts_with("ort") && row.absent.is_some());
+        if let Some(row) = absent_ort.filter(|_| std::env::var_os("CI").is_some()) {
+            return Err(Failure::Gate(format!("{} did not run, and in CI it must", row.engine)).into());
+        }
+        if !report.failures.is_empty() {
+            return Err(Failure::Gate(report.failures.join("; ")).into());
+        }
+        Ok(())
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    print_line(format_args!("{} on {} test images of {}", report.model, report.images, report.dataset))?;
+    let header = ["engine", "accuracy", "classes as ours", "max LSB", "differing", "images/s"];
+    let rows: Vec<Vec<String>> = report.engines.iter().map(cells).collect();
+    print_line(table::format(&header, &rows))?;
+    for row in &report.engines {
+        if let Some(why) = &row.absent {
+            print_line(format_args!("{}: {why}", row.engine))?;
+        }
+    }
+    Ok(())
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let percent = |value: Option<f64>| value.map_or("–".into(), |value| format!("{:.2} %", 100.0 * value));
+    vec![
+        row.engine.into(),
+        percent(row.accuracy),
+        percent(row.class_agreement),
+        row.max_lsb.map_or("–".into(), |steps| steps.to_string()),
+        row.differing.map_or("–".into(), |fraction| format!("{:.4} %", 100.0 * fraction)),
+        row.images_per_second.map_or("absent".into(), |speed| format!("{speed:.0}")),
+    ]
+}

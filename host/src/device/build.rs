@@ -1,0 +1,120 @@
+//! Builds a board's image with the network of a model in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::DeviceError;
+use crate::codegen;
+use crate::model_dir::ModelDir;
+
+/// A board that the project has a folder for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Board {
+    /// Arm MPS2 AN386, Cortex-M4F, as QEMU emulates it.
+    Mps2An386,
+}
+
+impl Board {
+    /// Returns the cargo package.
+    pub fn package(self) -> &'static str {
+        match self {
+            Board::Mps2An386 => "mps2-an386",
+        }
+    }
+
+    /// Returns the Rust target.
+    pub fn target(self) -> &'static str {
+        match self {
+            Board::Mps2An386 => "thumbv7em-none-eabihf",
+        }
+    }
+}
+
+/// Name of the Debian compiler when linked as a rustup toolchain; see `scripts/setup-embedded.sh`.
+const DEBIAN_TOOLCHAIN: &str = "debian";
+
+/// Generates the model's code under `target/` and builds the board with it; returns the ELF file.
+///
+/// # Errors
+/// [`DeviceError::Missing`] where no compiler has the target, [`DeviceError::Build`] with cargo's output,
+/// or the reason why no code could be generated.
+pub fn build(board: Board, dir: &ModelDir) -> anyhow::Result<PathBuf> {
+    let root = crate::project_root();
+    let name = dir.name();
+    let hash = dir.network_hash()?;
+    let generated = codegen::generate(&dir.read_firmware()?, &name, hash)?;
+    let folder = root.join("target/networks").join(&name);
+    crate::files::write_if_changed(&folder.join(codegen::SOURCE_FILE), generated.source.as_bytes())?;
+    crate::files::write_if_changed(&folder.join(codegen::WEIGHTS_FILE), &generated.weights)?;
+    let target_dir = root.join("target/embedded");
+    let mut cargo = cargo(board)?;
+    cargo
+        .current_dir(&root)
+        .env("FIRMWARE_MODEL", &folder)
+        .args(["build", "--profile", "firmware", "--package", board.package()])
+        .args(["--target", board.target(), "--target-dir"])
+        .arg(&target_dir);
+    let output = cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(DeviceError::Build { model: dir.path().display().to_string(), output }.into());
+    }
+    let elf = target_dir.join(board.target()).join("firmware").join(board.package());
+    // Images of several models live side by side.
+    let kept = folder.join(format!("{}.elf", board.package()));
+    std::fs::copy(&elf, &kept).map_err(|error| anyhow::anyhow!("{}: {error}", elf.display()))?;
+    Ok(kept)
+}
+
+/// A cargo that can build for the board: the active toolchain's, else Debian's with its own sources.
+fn cargo(board: Board) -> Result<Command, DeviceError> {
+    let target = board.target();
+    let sysroot = sysroot(None);
+    if sysroot.as_ref().is_some_and(|root| root.join("lib/rustlib").join(target).is_dir()) {
+        return Ok(Command::new("cargo"));
+    }
+    let debian = sysroot_has_sources(DEBIAN_TOOLCHAIN);
+    let linker = sysroot.and_then(|root| find_lld(&root));
+    let (true, Some(linker)) = (debian, linker) else {
+        return Err(DeviceError::Missing(format!(
+            "no compiler for {target}: `rustup target add {target}`, or on Debian `scripts/setup-embedded.sh`"
+        )));
+    };
+    let mut cargo = Command::new("cargo");
+    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    cargo
+        .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_UNSTABLE_BUILD_STD", "core")
+        .env(linker_variable, linker);
+    // Set by an outer `cargo run`, these would name the other toolchain's programs.
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        cargo.env_remove(variable);
+    }
+    Ok(cargo)
+}
+
+fn sysroot(toolchain: Option<&str>) -> Option<PathBuf> {
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--print", "sysroot"]).current_dir(crate::project_root());
+    if let Some(toolchain) = toolchain {
+        rustc.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
+    let output = rustc.output().ok().filter(|output| output.status.success())?;
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+fn sysroot_has_sources(toolchain: &str) -> bool {
+    sysroot(Some(toolchain)).is_some_and(|root| root.join("lib/rustlib/src/rust/library/core").is_dir())
+}
+
+/// rust-lld of a rustup toolchain, which Debian's compiler does not bring.
+fn find_lld(sysroot: &Path) -> Option<PathBuf> {
+    let targets = std::fs::read_dir(sysroot.join("lib/rustlib")).ok()?;
+    targets.flatten().map(|entry| entry.path().join("bin/rust-lld")).find(|path| path.is_file())
+}
+
+/// Whether a board's image can be built here.
+pub fn can_build(board: Board) -> Result<(), DeviceError> {
+    cargo(board).map(|_| ())
+}

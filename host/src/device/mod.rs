@@ -1,0 +1,28 @@
+//! The device: building its image, emulating it, talking to it, testing it against the desktop.
+
+pub mod build;
+pub mod client;
+pub mod emulator;
+pub mod hil;
+pub mod log;
+
+use thiserror::Error;
+
+/// Why the device cannot be used.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// A tool or a device is not there; the message says how to get it.
+    #[error("{0}")]
+    Missing(String),
+    /// The image could not be built.
+    #[error("the firmware for {model} could not be built:\n{output}")]
+    Build {
+        /// The model's folder.
+        model: String,
+        /// What cargo said.
+        output: String,
+    },
+    /// The device answered something else than the protocol says, or nothing.
+    #[error("the device {0}")]
+    Talk(String),
+}

@@ -1,0 +1,56 @@
+//! Does the float ONNX file say what was trained? Every reader of it against burn's own logits.
+
+use std::path::Path;
+
+use anyhow::Result;
+use shared::CLASSES;
+
+use crate::dataset::Samples;
+use crate::onnx::proto;
+use crate::runtime::{Engine, ort, tract};
+use crate::train::{TrainedNet, reimport};
+
+/// Largest difference of a logit that is admitted.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// What one reader of the file said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// `tract`, `onnxruntime` or `burn-import`.
+    pub reader: &'static str,
+    /// Largest |Δlogit| against burn, or why the reader is absent.
+    pub max_delta: Result<f32, String>,
+}
+
+impl Row {
+    /// Whether the reader ran and stayed within [`TOLERANCE`]; an absent one does not fail.
+    pub fn passes(&self) -> bool {
+        self.max_delta.as_ref().map_or(true, |&delta| delta <= TOLERANCE)
+    }
+}
+
+/// Reads the file at `path` with every reader and compares the logits of `samples`.
+///
+/// # Errors
+/// Where the file cannot be read or tract or burn-import refuse it; ONNX Runtime may be absent.
+pub fn check(net: &TrainedNet, path: &Path, samples: &Samples) -> Result<Vec<Row>> {
+    let model = proto::read(path)?;
+    let expected = net.logits(samples);
+    let through_tract = tract::Tract::float(&model)?.logits(samples)?;
+    let through_import = reimport::logits(net.name(), path, samples).map_err(anyhow::Error::msg)?;
+    let through_ort = match ort::library() {
+        Ok(_) => Ok(largest_delta(&expected, &ort::Ort::float(&model)?.logits(samples)?)),
+        Err(absent) => Err(absent),
+    };
+    Ok(vec![
+        Row { reader: "tract", max_delta: Ok(largest_delta(&expected, &through_tract)) },
+        Row { reader: "onnxruntime", max_delta: through_ort },
+        Row { reader: "burn-import", max_delta: Ok(largest_delta(&expected, &through_import)) },
+    ])
+}
+
+fn largest_delta(a: &[[f32; CLASSES]], b: &[[f32; CLASSES]]) -> f32 {
+    let deltas = a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs());
+    // NaN must not pass for zero.
+    deltas.fold(0.0, |most, delta| if delta > most || delta.is_nan() { delta } else { most })
+}

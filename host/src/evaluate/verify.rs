@@ -1,0 +1,218 @@
+//! All engines over all images of a model: accuracy, agreement, steps apart, speed, gates.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{accuracy, agreement, arg_max_f32};
+use crate::dataset::Samples;
+use crate::model_dir::ModelDir;
+use crate::onnx::{int8, proto};
+use crate::runtime::{Answer, Engine, integer, ort, tract};
+
+/// int8 may lose this fraction against float.
+pub const MAX_INT8_LOSS: f64 = 0.005;
+/// int8 engines must name the same class as ours on this fraction.
+pub const MIN_AGREEMENT: f64 = 0.999;
+/// No int8 activation may be further apart.
+pub const MAX_LSB: u32 = 1;
+
+/// One engine's row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// `burn`, `tract-float`, `tract-int8`, `ort-float`, `ort-int8` or `integer`.
+    pub engine: &'static str,
+    /// Fraction classified correctly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Fraction of classes equal to the integer engine's (int8 engines).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_agreement: Option<f64>,
+    /// Largest distance of an int8 activation from the integer engine's, over all layers and images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_lsb: Option<u32>,
+    /// Fraction of int8 activations that differ at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub differing: Option<f64>,
+    /// Images a second, one at a time on one thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
+    /// Why the engine did not run, and how to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
+}
+
+/// All rows and what failed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The model's name.
+    pub model: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// Images verified.
+    pub images: usize,
+    /// One row an engine.
+    pub engines: Vec<Row>,
+    /// One sentence a gate that failed.
+    pub failures: Vec<String>,
+}
+
+/// Answers of one engine, in order.
+struct Run {
+    name: &'static str,
+    answers: Vec<Answer>,
+    seconds: f64,
+}
+
+impl Run {
+    fn of(engine: &mut dyn Engine, samples: &Samples) -> Result<Self> {
+        let started = Instant::now();
+        let answer = |index| engine.answer(samples.image(index)).with_context(|| format!("image {index}"));
+        let answers = (0..samples.len()).map(answer).collect::<Result<_>>()?;
+        Ok(Self { name: engine.name(), answers, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    fn classes(&self) -> Vec<usize> {
+        self.answers.iter().map(|answer| arg_max_f32(&answer.logits)).collect()
+    }
+}
+
+/// Runs every engine that is there over `samples`.
+///
+/// # Errors
+/// Where a file is damaged or an engine that is there fails; failed gates are in the report.
+pub fn verify(dir: &ModelDir, dataset: &str, samples: &Samples) -> Result<Report> {
+    let (int8_model, network) = dir.read_int8()?;
+    let float_model = dir.read_float()?;
+    let hidden: Vec<String> = (0..network.layers.len() - 1).map(int8::quantized_name).collect();
+    let probe = proto::with_outputs(&int8_model, &hidden, proto::INT8);
+    let firmware = network.to_firmware()?;
+    let ours = Run::of(&mut integer::Integer::new(firmware, true), samples)?;
+    let ort_absent = ort::library().err();
+    let no_float = || {
+        let command = dir.manifest().map_or_else(|_| "host train".to_owned(), |manifest| manifest.command);
+        format!("{} is not kept; `{command}` makes it", dir.float_onnx().display())
+    };
+    let mut rows = Vec::new();
+    for (name, is_ort) in [("tract-float", false), ("ort-float", true)] {
+        let row = match (&float_model, &ort_absent) {
+            (_, Some(absent)) if is_ort => absent_row(name, absent.clone()),
+            (None, _) => absent_row(name, no_float()),
+            (Some(model), _) => {
+                let mut engine: Box<dyn Engine> =
+                    if is_ort { Box::new(ort::Ort::float(model)?) } else { Box::new(tract::Tract::float(model)?) };
+                row(&Run::of(engine.as_mut(), samples)?, None, samples)
+            }
+        };
+        rows.push(row);
+    }
+    rows.push(row(&Run::of(&mut tract::Tract::int8(&probe)?, samples)?, Some(&ours), samples));
+    rows.push(match ort_absent {
+        Some(absent) => absent_row("ort-int8", absent),
+        None => row(&Run::of(&mut ort::Ort::int8(&probe)?, samples)?, Some(&ours), samples),
+    });
+    rows.push(row(&ours, None, samples));
+    let failures = failures(&rows);
+    Ok(Report { model: dir.name(), dataset: dataset.into(), images: samples.len(), engines: rows, failures })
+}
+
+fn absent_row(engine: &'static str, why: String) -> Row {
+    Row {
+        engine,
+        accuracy: None,
+        class_agreement: None,
+        max_lsb: None,
+        differing: None,
+        images_per_second: None,
+        absent: Some(why),
+    }
+}
+
+fn row(run: &Run, ours: Option<&Run>, samples: &Samples) -> Row {
+    let distances = ours.map(|ours| distances(&run.answers, &ours.answers));
+    Row {
+        engine: run.name,
+        accuracy: Some(accuracy(&run.classes(), &samples.labels)),
+        class_agreement: ours.map(|ours| agreement(&run.classes(), &ours.classes())),
+        max_lsb: distances.map(|(largest, _)| largest),
+        differing: distances.map(|(_, fraction)| fraction),
+        images_per_second: Some(samples.len() as f64 / run.seconds.max(1e-9)),
+        absent: None,
+    }
+}
+
+/// Largest distance of an activation and the fraction of activations that differ.
+fn distances(a: &[Answer], b: &[Answer]) -> (u32, f64) {
+    let (mut largest, mut differing, mut count) = (0, 0usize, 0usize);
+    for (a, b) in a.iter().zip(b) {
+        for (a, b) in a.activations.iter().flatten().zip(b.activations.iter().flatten()) {
+            let distance = (i32::from(*a) - i32::from(*b)).unsigned_abs();
+            largest = largest.max(distance);
+            differing += usize::from(distance != 0);
+            count += 1;
+        }
+    }
+    (largest, differing as f64 / count.max(1) as f64)
+}
+
+/// One sentence for each gate that fails.
+fn failures(rows: &[Row]) -> Vec<String> {
+    let accuracy_of = |name: &str| rows.iter().find(|row| row.engine == name).and_then(|row| row.accuracy);
+    let mut failures = Vec::new();
+    for row in rows {
+        if let Some(agreement) = row.class_agreement.filter(|&agreement| agreement < MIN_AGREEMENT) {
+            failures.push(format!(
+                "{}: {:.2} % of classes agree with the integer engine, at least {:.1} % must",
+                row.engine,
+                100.0 * agreement,
+                100.0 * MIN_AGREEMENT
+            ));
+        }
+        if let Some(steps) = row.max_lsb.filter(|&steps| steps > MAX_LSB) {
+            failures.push(format!("{}: an activation is {steps} steps from ours, {MAX_LSB} is admitted", row.engine));
+        }
+    }
+    if let (Some(float), Some(int8)) = (accuracy_of("tract-float"), accuracy_of("integer"))
+        && float - int8 > MAX_INT8_LOSS
+    {
+        failures.push(format!(
+            "int8 loses {:.2} points against float, {:.1} are admitted",
+            100.0 * (float - int8),
+            100.0 * MAX_INT8_LOSS
+        ));
+    }
+    failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int8_row(engine: &'static str, accuracy: f64, agreement: Option<f64>, lsb: Option<u32>) -> Row {
+        Row { class_agreement: agreement, max_lsb: lsb, accuracy: Some(accuracy), absent: None, ..absent_row(engine, String::new()) }
+    }
+
+    #[test]
+    fn each_gate_fails_by_its_own_sentence() {
+        let good = [
+            int8_row("tract-float", 0.93, None, None),
+            int8_row("tract-int8", 0.93, Some(0.9995), Some(1)),
+            int8_row("integer", 0.926, None, None),
+        ];
+        assert!(failures(&good).is_empty());
+        let bad = [
+            int8_row("tract-float", 0.93, None, None),
+            int8_row("tract-int8", 0.93, Some(0.99), Some(2)),
+            int8_row("integer", 0.92, None, None),
+        ];
+        let sentences = failures(&bad);
+        assert_eq!(sentences.len(), 3, "{sentences:?}");
+        assert!(sentences[2].contains("1.00 points"), "{sentences:?}");
+    }
+
+    #[test]
+    fn an_absent_engine_fails_no_gate() {
+        assert!(failures(&[absent_row("ort-int8", "not here".into())]).is_empty());
+    }
+}

@@ -1,0 +1,201 @@
+//! A model's folder: which file is which, and the manifest.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::identity::sha256_hex;
+use crate::onnx::proto::{self, ModelProto};
+use crate::onnx::{float, int8};
+use crate::quantize::network::{FirmwareNetwork, QuantizedNetwork};
+use crate::train::{NetName, Recipe};
+
+/// A folder under `models/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelDir {
+    path: PathBuf,
+}
+
+/// What a model is, where it came from and how good it is. Keys keep their names and meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name of the model: its folder's.
+    pub name: String,
+    /// Name of the network.
+    pub network: NetName,
+    /// What it was trained on.
+    pub dataset: DatasetEntry,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The command that rebuilds it.
+    pub command: String,
+    /// How it was trained.
+    pub recipe: Recipe,
+    /// Epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Training images used for the activation ranges.
+    pub calibration_images: usize,
+    /// Fractions of images classified correctly.
+    pub accuracy: Accuracies,
+    /// Weights, biases and requantization tables as the firmware stores them.
+    pub weight_bytes: usize,
+    /// Bytes of the activation arena.
+    pub activation_bytes: usize,
+    /// Multiply-accumulates of one inference.
+    pub macs: usize,
+    /// sha256 of `model.onnx`.
+    pub onnx_sha256: String,
+    /// sha256 of `model.int8.onnx`; its first eight bytes are the network hash in the firmware.
+    pub int8_sha256: String,
+}
+
+/// Which data set a model learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetEntry {
+    /// `fashion-mnist`, `drawn` or `custom`.
+    pub name: String,
+    /// sha256 over labels and pixels of both parts, in order.
+    pub sha256: String,
+}
+
+/// Accuracies, 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Accuracies {
+    /// Float network on the test images.
+    pub float: f64,
+    /// Integer engine on the test images.
+    pub int8: f64,
+    /// Float network on the validation images, of the epoch kept.
+    pub validation: f64,
+}
+
+impl ModelDir {
+    /// Names a folder; a relative path that does not exist here is looked for in the project.
+    pub fn new(path: &Path) -> Self {
+        let in_project = crate::project_root().join(path);
+        let use_project = path.is_relative() && !path.exists() && in_project.exists();
+        Self { path: if use_project { in_project } else { path.into() } }
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the folder's own name.
+    pub fn name(&self) -> String {
+        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        absolute.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Float ONNX.
+    pub fn float_onnx(&self) -> PathBuf {
+        self.path.join("model.onnx")
+    }
+
+    /// int8 ONNX.
+    pub fn int8_onnx(&self) -> PathBuf {
+        self.path.join("model.int8.onnx")
+    }
+
+    /// burn's own weights.
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("model.bpk")
+    }
+
+    /// The manifest.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// Training curves.
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.csv")
+    }
+
+    /// State for `--resume`.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.bin")
+    }
+
+    /// Reads the manifest.
+    ///
+    /// # Errors
+    /// With the path and the remedy.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let path = self.manifest_path();
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: no model here; make one with `host train`", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{}: damaged; train the model again", path.display()))
+    }
+
+    /// Writes the manifest, whole or not at all.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let text = serde_json::to_string_pretty(manifest)? + "\n";
+        Ok(crate::files::write_whole(&self.manifest_path(), text.as_bytes())?)
+    }
+
+    /// Reads the float ONNX file, where the model has one.
+    ///
+    /// # Errors
+    /// Where the file is there but damaged.
+    pub fn read_float(&self) -> Result<Option<ModelProto>> {
+        let path = self.float_onnx();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let model = proto::read(&path)?;
+        // Unsupported graphs are refused here rather than by an engine in its own words.
+        float::layers(&model, &path.display().to_string())?;
+        Ok(Some(model))
+    }
+
+    /// Reads the int8 ONNX file: the protobuf and the network it holds.
+    ///
+    /// # Errors
+    /// Where the file is missing, damaged or no int8 network.
+    pub fn read_int8(&self) -> Result<(ModelProto, QuantizedNetwork)> {
+        let path = self.int8_onnx();
+        let model = proto::read(&path)?;
+        let network = int8::read(&model, &path.display().to_string())?;
+        Ok((model, network))
+    }
+
+    /// Reads the int8 ONNX file as the firmware's network.
+    ///
+    /// # Errors
+    /// As [`ModelDir::read_int8`], or where the tables do not fit.
+    pub fn read_firmware(&self) -> Result<FirmwareNetwork> {
+        let network = self.read_int8()?.1.to_firmware();
+        network.with_context(|| format!("{}", self.int8_onnx().display()))
+    }
+
+    /// Returns the first eight bytes of the int8 file's sha256.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn network_hash(&self) -> Result<[u8; 8]> {
+        let path = self.int8_onnx();
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        Ok(short_hash(&bytes))
+    }
+}
+
+/// First eight bytes of a sha256.
+fn short_hash(bytes: &[u8]) -> [u8; 8] {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(bytes);
+    std::array::from_fn(|index| digest[index])
+}
+
+/// Serializes a model and returns it with its sha256.
+pub fn encode(model: &ModelProto) -> (Vec<u8>, String) {
+    let bytes = model.encode_to_vec();
+    let sha256 = sha256_hex(&bytes);
+    (bytes, sha256)
+}

@@ -1,0 +1,4 @@
+//! Pictures and tables of results.
+
+pub mod png;
+pub mod table;

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what building and emulating the firmware takes, where it is missing; never changes a
+# toolchain that rustup installed.
+#
+# With the embedded target in the active toolchain (rustup fetches it by itself, rust-toolchain.toml asks
+# for it) and QEMU on the path this does nothing. On a Debian machine whose rustup cannot fetch targets it
+# installs Debian's rustc with its sources and links it as the rustup toolchain `debian`, which
+# `host device build` then uses by itself.
+set -euo pipefail
+
+target=thumbv7em-none-eabihf
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+need_debian_rust=true
+[ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] && need_debian_rust=false
+
+packages=()
+command -v qemu-system-arm >/dev/null || packages+=(qemu-system-arm)
+if $need_debian_rust; then
+  [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] || packages+=(rustc-web cargo-web)
+  [ -d /usr/lib/rustlib/src/rust/library ] || packages+=(rust-web-src)
+fi
+if [ ${#packages[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || {
+    echo "missing: ${packages[*]}; install qemu-system-arm and run 'rustup target add $target'" >&2
+    exit 5
+  }
+  echo "installing ${packages[*]}"
+  $sudo apt-get update -qq
+  $sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+if $need_debian_rust && ! rustup toolchain list | grep -q '^debian'; then
+  rustup toolchain link debian /usr
+fi
+echo "ready: $(qemu-system-arm --version | head -n 1)"
