@@ -8,7 +8,8 @@ fn main() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = std::env::var_os("FIRMWARE_MODEL").map_or_else(|| PathBuf::from("models/small"), PathBuf::from);
+    let folder =
+        std::env::var_os("FIRMWARE_MODEL").map_or_else(|| PathBuf::from("models/small"), PathBuf::from);
     let network = root.join(&folder).join("network.rs");
     println!("cargo:rerun-if-changed={}", network.display());
     match network.canonicalize() {

@@ -24,8 +24,14 @@ pub const SCREEN_WIDTH: usize = ui::SIZE.width as usize;
 pub const SCREEN_HEIGHT: usize = ui::SIZE.height as usize;
 
 /// What a board shows: 16 grays, two pixels a byte, as SSD0323 and SSD1327 controllers take them.
-pub type Screen =
-    Framebuffer<Gray4, RawU4, LittleEndian, SCREEN_WIDTH, SCREEN_HEIGHT, { buffer_size::<Gray4>(SCREEN_WIDTH, SCREEN_HEIGHT) }>;
+pub type Screen = Framebuffer<
+    Gray4,
+    RawU4,
+    LittleEndian,
+    SCREEN_WIDTH,
+    SCREEN_HEIGHT,
+    { buffer_size::<Gray4>(SCREEN_WIDTH, SCREEN_HEIGHT) },
+>;
 
 /// What a byte brought about, for the board to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +140,8 @@ impl App {
         for row in 0..SCREEN_HEIGHT {
             payload[4..6].copy_from_slice(&(row as u16).to_le_bytes());
             for (column, gray) in payload[6..].iter_mut().enumerate() {
-                let level = self.screen.pixel(Point::new(column as i32, row as i32)).map_or(0, |level| level.luma());
+                let level =
+                    self.screen.pixel(Point::new(column as i32, row as i32)).map_or(0, |level| level.luma());
                 *gray = level * 17;
             }
             emit(Kind::ScreenRow, sequence, &payload, |byte| port.send(byte));
@@ -210,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_answered_with_the_logits_of_the_interpreter() {
-        let pixels: [u8; PIXELS] = core::array::from_fn(|index| (index * 7 % 200) as u8 * u8::from(index % 28 > 5));
+        let pixels: [u8; PIXELS] =
+            core::array::from_fn(|index| (index * 7 % 200) as u8 * u8::from(index % 28 > 5));
         let mut app = App::new();
         let (events, replies) = exchange(&mut app, Kind::Classify, &gray_frame(&pixels));
         let answer = Answer::from_bytes(&replies[0].1).unwrap();
@@ -224,13 +232,15 @@ mod tests {
         assert!(matches!(events[..], [Event::Classified(label, _)] if label.index() == arg_max(&logits)));
         let (_, rows) = exchange(&mut app, Kind::Screen, &[]);
         assert_eq!(rows.len(), SCREEN_HEIGHT);
-        assert!(rows.iter().any(|(_, row)| row[6..].iter().any(|&gray| gray == 255)));
+        assert!(rows.iter().any(|(_, row)| row[6..].contains(&255)));
     }
 
     #[test]
     fn what_is_no_frame_is_refused_and_the_next_one_works() {
         let mut app = App::new();
-        for bad in [&[][..], &[0, 28, 0, 28], &[9, 1, 0, 1, 0, 5], &[0, 2, 0, 2, 0, 1, 2, 3], &[0, 0, 0, 0, 0]] {
+        for bad in
+            [&[][..], &[0, 28, 0, 28], &[9, 1, 0, 1, 0, 5], &[0, 2, 0, 2, 0, 1, 2, 3], &[0, 0, 0, 0, 0]]
+        {
             let (events, replies) = exchange(&mut app, Kind::Classify, bad);
             assert_eq!(events, [Event::Refused(ErrorCode::BadPayload)], "{bad:?}");
             assert_eq!(replies[0].1, [ErrorCode::BadPayload as u8]);

@@ -110,6 +110,11 @@ impl ModelDir {
         self.path.join("manifest.json")
     }
 
+    /// Result of the last full run on a device, where one was recorded.
+    pub fn device_record(&self) -> PathBuf {
+        self.path.join("device.json")
+    }
+
     /// Training curves.
     pub fn history(&self) -> PathBuf {
         self.path.join("history.csv")
@@ -128,7 +133,8 @@ impl ModelDir {
         let path = self.manifest_path();
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}: no model here; make one with `host train`", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{}: damaged; train the model again", path.display()))
+        serde_json::from_str(&text)
+            .with_context(|| format!("{}: damaged; train the model again", path.display()))
     }
 
     /// Writes the manifest, whole or not at all.

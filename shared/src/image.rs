@@ -144,7 +144,10 @@ mod tests {
     fn every_format_finds_its_luma() {
         let yuv = [10, 128, 20, 128, 30, 128, 40, 128];
         let frame = Frame::new(PixelFormat::Yuv422, 2, 2, &yuv).unwrap();
-        assert_eq!([frame.luma(0, 0), frame.luma(1, 0), frame.luma(0, 1), frame.luma(1, 1)], [10, 20, 30, 40]);
+        assert_eq!(
+            [frame.luma(0, 0), frame.luma(1, 0), frame.luma(0, 1), frame.luma(1, 1)],
+            [10, 20, 30, 40]
+        );
         assert_eq!(luma_of_rgb565(0), 0);
         assert_eq!(luma_of_rgb565(0x07e0), 149);
     }

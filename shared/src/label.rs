@@ -55,11 +55,7 @@ impl Label {
 
     /// Returns the label numbered `index`, or `None` above 9.
     pub const fn from_index(index: usize) -> Option<Label> {
-        if index < CLASSES {
-            Some(Self::ALL[index])
-        } else {
-            None
-        }
+        if index < CLASSES { Some(Self::ALL[index]) } else { None }
     }
 
     /// Returns the number stored in the label files, `0..=9`.

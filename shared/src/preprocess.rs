@@ -131,8 +131,7 @@ mod tests {
         let negative = gradient().map(|pixel| 255 - pixel);
         let ready = Frame::new(PixelFormat::Gray8, 28, 28, &negative).unwrap();
         assert_eq!(frame_to_pixels(&ready), negative);
-        let doubled: std::vec::Vec<u8> =
-            (0..56 * 56).map(|at| negative[(at / 56 / 2) * SIDE + at % 56 / 2]).collect();
+        let doubled: Vec<u8> = (0..56 * 56).map(|at| negative[(at / 56 / 2) * SIDE + at % 56 / 2]).collect();
         let photo = Frame::new(PixelFormat::Gray8, 56, 56, &doubled).unwrap();
         assert_eq!(frame_to_pixels(&photo), gradient());
     }
@@ -151,7 +150,7 @@ mod tests {
     #[test]
     fn tiny_and_huge_frames_neither_panic_nor_overflow() {
         for (width, height) in [(1, 1), (3, 40), (27, 27), (28, 28), (29, 31), (640, 480)] {
-            let bytes = std::vec![9u8; width * height];
+            let bytes = vec![9u8; width * height];
             let frame = Frame::new(PixelFormat::Gray8, width as u16, height as u16, &bytes).unwrap();
             assert_eq!(frame_to_pixels(&frame), [9; PIXELS], "{width}×{height}");
         }
@@ -160,10 +159,10 @@ mod tests {
     #[test]
     fn the_border_counts_every_outer_pixel_once() {
         let mut pixels = [0; PIXELS];
-        for at in 0..PIXELS {
+        for (at, pixel) in pixels.iter_mut().enumerate() {
             let (row, column) = (at / SIDE, at % SIDE);
             if row == 0 || row == SIDE - 1 || column == 0 || column == SIDE - 1 {
-                pixels[at] = 108;
+                *pixel = 108;
             }
         }
         assert_eq!(border_mean(&pixels), 108);

@@ -187,7 +187,8 @@ impl<const N: usize> Decoder<N> {
             Place::Payload { left } => {
                 // The length was checked against N, so this always fits.
                 let _ = self.payload.push(byte);
-                self.place = if left == 1 { Place::Crc { seen: 0 } } else { Place::Payload { left: left - 1 } };
+                self.place =
+                    if left == 1 { Place::Crc { seen: 0 } } else { Place::Payload { left: left - 1 } };
                 None
             }
             Place::Crc { seen } => {
@@ -339,7 +340,10 @@ mod tests {
         bytes
     }
 
-    fn feed<const N: usize>(decoder: &mut Decoder<N>, bytes: &[u8]) -> std::vec::Vec<Result<Header, ErrorCode>> {
+    fn feed<const N: usize>(
+        decoder: &mut Decoder<N>,
+        bytes: &[u8],
+    ) -> std::vec::Vec<Result<Header, ErrorCode>> {
         bytes.iter().filter_map(|&byte| decoder.push(byte)).collect()
     }
 
@@ -404,7 +408,13 @@ mod tests {
         let answer = Answer { class: 9, logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9], ticks: 77 };
         assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
         assert_eq!(Answer::from_bytes(&answer.to_bytes()[1..]), None);
-        let about = About { model: "small", network_hash: *b"12345678", kernels: "scalar", arena_bytes: 9, tick_hz: 1 };
+        let about = About {
+            model: "small",
+            network_hash: *b"12345678",
+            kernels: "scalar",
+            arena_bytes: 9,
+            tick_hz: 1,
+        };
         assert_eq!(About::from_bytes(&about.to_bytes()), Some(about));
         assert_eq!(About::from_bytes(&about.to_bytes()[..20]), None);
     }

@@ -35,7 +35,7 @@ pub const fn arena_bytes(layers: &[Layer<'_>]) -> usize {
 /// Returns where layer `index` of the chain writes: even layers at the bottom, odd ones at the top.
 pub const fn place(layers: &[Layer<'_>], index: usize) -> Place {
     let len = layers[index].output_len();
-    let offset = if index % 2 == 0 { 0 } else { arena_bytes(layers) - len };
+    let offset = if index.is_multiple_of(2) { 0 } else { arena_bytes(layers) - len };
     Place { offset, len }
 }
 

@@ -51,11 +51,15 @@ pub enum NetworkError {
 impl core::fmt::Display for NetworkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Inconsistent { index } => write!(f, "layer {index}: weights or tables do not fit its shape"),
+            Self::Inconsistent { index } => {
+                write!(f, "layer {index}: weights or tables do not fit its shape")
+            }
             Self::Mismatch { index, reads, have } => {
                 write!(f, "layer {index} reads {reads} activations, but there are {have}")
             }
-            Self::NotTenLogits { have } => write!(f, "the last layer yields {have} logits instead of {CLASSES}"),
+            Self::NotTenLogits { have } => {
+                write!(f, "the last layer yields {have} logits instead of {CLASSES}")
+            }
         }
     }
 }

@@ -81,11 +81,7 @@ impl core::error::Error for MultiplierError {}
 /// output step is less than two weight steps, as in a layer whose outputs are all nearly equal.
 pub fn multiplier_from_real(real: f64) -> Result<i32, MultiplierError> {
     let scaled = real * 4_294_967_296.0 + 0.5;
-    if scaled >= 0.5 && scaled < 2_147_483_648.0 {
-        Ok(scaled as i32)
-    } else {
-        Err(MultiplierError { real })
-    }
+    if (0.5..2_147_483_648.0).contains(&scaled) { Ok(scaled as i32) } else { Err(MultiplierError { real }) }
 }
 
 #[cfg(test)]

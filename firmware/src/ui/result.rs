@@ -149,8 +149,14 @@ mod tests {
 
     #[test]
     fn a_one_bit_display_works_too() {
-        let mut screen =
-            Framebuffer::<BinaryColor, RawU1, LittleEndian, 128, 64, { buffer_size::<BinaryColor>(128, 64) }>::new();
+        let mut screen = Framebuffer::<
+            BinaryColor,
+            RawU1,
+            LittleEndian,
+            128,
+            64,
+            { buffer_size::<BinaryColor>(128, 64) },
+        >::new();
         draw(&mut screen, &[200; PIXELS], Label::Coat, &[25; 10]).unwrap();
         assert!(screen.data().iter().any(|&byte| byte != 0));
     }

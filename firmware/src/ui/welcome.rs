@@ -29,7 +29,8 @@ where
     let middle = SIZE.width as i32 / 2;
     let title = MonoTextStyle::new(&FONT_6X10, WHITE.into());
     let small = MonoTextStyle::new(&FONT_4X6, DIM.into());
-    Text::with_alignment("Show me a garment", Point::new(middle, 30), title, Alignment::Center).draw(target)?;
+    Text::with_alignment("Show me a garment", Point::new(middle, 30), title, Alignment::Center)
+        .draw(target)?;
     Text::with_alignment("network", Point::new(middle, 46), small, Alignment::Center).draw(target)?;
     Text::with_alignment(network, Point::new(middle, 54), small, Alignment::Center).draw(target)?;
     Ok(())

@@ -71,11 +71,13 @@ impl DataCommand {
         match self {
             DataCommand::Fetch(args) => {
                 let folder = args.out.unwrap_or_else(locate::download_folder);
-                fetch::fetch(&folder, &fetch::SOURCES, |line| eprintln!("{line}")).map_err(|error| match error {
-                    DatasetError::Missing(problem) => {
-                        DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
+                fetch::fetch(&folder, &fetch::SOURCES, |line| eprintln!("{line}")).map_err(|error| {
+                    match error {
+                        DatasetError::Missing(problem) => {
+                            DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
+                        }
+                        other => other,
                     }
-                    other => other,
                 })?;
                 print_line(shown(&folder))
             }

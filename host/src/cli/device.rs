@@ -88,6 +88,9 @@ pub(super) struct HilArgs {
     /// Emulators side by side [default: one a processor]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<usize>,
+    /// Keep the result as device.json in the model folder
+    #[arg(long)]
+    record: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -96,7 +99,9 @@ pub(super) struct HilArgs {
 impl DeviceCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            DeviceCommand::Build(args) => print_line(shown(&build::build(args.board, &ModelDir::new(&args.model))?)),
+            DeviceCommand::Build(args) => {
+                print_line(shown(&build::build(args.board, &ModelDir::new(&args.model))?))
+            }
             DeviceCommand::Run(args) => run_one(&args),
             DeviceCommand::Hil(args) => run_all(&args),
         }
@@ -127,16 +132,17 @@ impl LinkArgs {
 
     /// Connects, and refuses a device with another network than the model's.
     fn connect(&self, board: Board, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
-        let (mut client, log, emulator): (_, _, Option<Box<dyn std::any::Any + Send>>) = match (&self.port, elf) {
-            (Some(port), _) => (Client::over_port(port)?, None, None),
-            (None, Some(elf)) => {
-                let emulator = Emulator::start(board, elf)?;
-                let uart = emulator.uart.try_clone().context("the emulator's socket")?;
-                let (log, guard) = emulator.into_parts();
-                (Client::over_socket(uart)?, Some(log), Some(Box::new(guard)))
-            }
-            (None, None) => return Err(anyhow!("neither --emulate nor --port")),
-        };
+        let (mut client, log, emulator): (_, _, Option<Box<dyn std::any::Any + Send>>) =
+            match (&self.port, elf) {
+                (Some(port), _) => (Client::over_port(port)?, None, None),
+                (None, Some(elf)) => {
+                    let emulator = Emulator::start(board, elf)?;
+                    let uart = emulator.uart.try_clone().context("the emulator's socket")?;
+                    let (log, guard) = emulator.into_parts();
+                    (Client::over_socket(uart)?, Some(log), Some(Box::new(guard)))
+                }
+                (None, None) => return Err(anyhow!("neither --emulate nor --port")),
+            };
         let identity = client.hello()?;
         if identity.network_hash != dir.network_hash()? {
             return Err(anyhow!(DeviceError::Talk(format!(
@@ -216,6 +222,10 @@ fn run_all(args: &HilArgs) -> Result<()> {
         report.microseconds_per_image = Some(mean_ticks(&answers) * 1e6 / f64::from(identity.tick_hz));
     }
     report.kernels = identity.kernels;
+    if args.record {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        crate::files::write_whole(&dir.device_record(), text.as_bytes())?;
+    }
     if args.json {
         print_json(&report)?;
     } else {

@@ -53,7 +53,12 @@ impl ExportArgs {
 ///
 /// # Errors
 /// A gate failure where a reader is further than the tolerance from burn.
-pub(super) fn write_and_check(net: &TrainedNet, dir: &ModelDir, samples: &Samples, quiet: bool) -> Result<String> {
+pub(super) fn write_and_check(
+    net: &TrainedNet,
+    dir: &ModelDir,
+    samples: &Samples,
+    quiet: bool,
+) -> Result<String> {
     let bytes = net.to_onnx().map_err(anyhow::Error::msg).context("export")?;
     crate::files::write_whole(&dir.float_onnx(), &bytes)?;
     let rows = roundtrip::check(net, &dir.float_onnx(), &samples.take(IMAGES))?;

@@ -4,6 +4,7 @@ mod codegen;
 mod data;
 mod device;
 mod export;
+mod models;
 mod progress;
 mod quantize;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Codegen(codegen::CodegenArgs),
     /// Run the test images through every engine and compare
     Verify(verify::VerifyArgs),
+    /// List the models with their figures, as the README's table
+    Models(models::ModelsArgs),
     /// Build, emulate and test the firmware
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -107,6 +110,7 @@ pub fn run() -> u8 {
         Command::Quantize(args) => args.run(),
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Models(args) => args.run(),
         Command::Device(command) => command.run(),
     };
     match done {

@@ -20,10 +20,12 @@ use crate::train::run::Job;
 use crate::train::{Interrupt, NetName, Recipe, history, train};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  host train                          the small network, a few minutes\n  \
+#[command(
+    after_help = "Examples:\n  host train                          the small network, a few minutes\n  \
 host train --net article            the article's CNN with the article's numbers, 50 epochs\n  \
 host train --epochs 40 --shift 1 --cutout 0.3 --out models/small\n  \
-host train --resume                 go on after Ctrl-C")]
+host train --resume                 go on after Ctrl-C"
+)]
 pub(super) struct TrainArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -121,7 +123,9 @@ impl TrainArgs {
             return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
         }
         if !(recipe.learning_rate > 0.0 && recipe.learning_rate.is_finite()) {
-            return Err(Failure::Usage(format!("--lr {} is not a positive number", recipe.learning_rate)).into());
+            return Err(
+                Failure::Usage(format!("--lr {} is not a positive number", recipe.learning_rate)).into()
+            );
         }
         if aug.shift >= shared::SIDE {
             return Err(Failure::Usage(format!("--shift {} moves images out of sight", aug.shift)).into());
@@ -140,7 +144,8 @@ impl TrainArgs {
         let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
         let dir = ModelDir::new(&out);
         // An output that cannot be written is found out before the work, not after it.
-        crate::files::write_whole(&dir.path().join(".probe"), b"").context("the output folder is not writable")?;
+        crate::files::write_whole(&dir.path().join(".probe"), b"")
+            .context("the output folder is not writable")?;
         let _ = std::fs::remove_file(dir.path().join(".probe"));
         let interrupt = Arc::new(Interrupt::new(false));
         let handler = Arc::clone(&interrupt);
@@ -244,7 +249,11 @@ impl TrainArgs {
         option("flip", aug.flip != aug_default.flip, aug.flip.to_string());
         option("shift", aug.shift != aug_default.shift, aug.shift.to_string());
         option("cutout", aug.cutout_probability != 0.0, aug.cutout_probability.to_string());
-        option("cutout-side", aug.cutout_probability != 0.0 && aug.cutout_side != 8, aug.cutout_side.to_string());
+        option(
+            "cutout-side",
+            aug.cutout_probability != 0.0 && aug.cutout_side != 8,
+            aug.cutout_side.to_string(),
+        );
         command + &format!(" --out models/{}", dir.name())
     }
 }
@@ -301,6 +310,8 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Resu
     let data = if summary.dataset == "drawn" { " --dataset drawn" } else { "" };
     print_line("\nnext:")?;
     print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
-    print_line(format_args!("  cargo run -p host -- device run --emulate --model {path}{data} --image 0 --screen screen.png"))?;
+    print_line(format_args!(
+        "  cargo run -p host -- device run --emulate --model {path}{data} --image 0 --screen screen.png"
+    ))?;
     print_line(format_args!("  cargo run -p host -- device hil --emulate --model {path}{data}"))
 }

@@ -33,8 +33,13 @@ impl VerifyArgs {
         let dataset = self.data.load()?;
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
         let report = verify(&dir, dataset.kind.name(), &test)?;
-        if self.json { print_json(&report)? } else { print_report(&report)? }
-        let absent_ort = report.engines.iter().find(|row| row.engine.starts_with("ort") && row.absent.is_some());
+        if self.json {
+            print_json(&report)?
+        } else {
+            print_report(&report)?
+        }
+        let absent_ort =
+            report.engines.iter().find(|row| row.engine.starts_with("ort") && row.absent.is_some());
         if let Some(row) = absent_ort.filter(|_| std::env::var_os("CI").is_some()) {
             return Err(Failure::Gate(format!("{} did not run, and in CI it must", row.engine)).into());
         }
@@ -47,7 +52,8 @@ impl VerifyArgs {
 
 fn print_report(report: &Report) -> Result<()> {
     print_line(format_args!("{} on {} test images of {}", report.model, report.images, report.dataset))?;
-    let header = ["engine", "accuracy", "classes as ours", "max LSB", "differing", "images/s"];
+    let header =
+        ["engine", "accuracy", "classes as ours", "max LSB a layer", "end to end", "differing", "images/s"];
     let rows: Vec<Vec<String>> = report.engines.iter().map(cells).collect();
     print_line(table::format(&header, &rows))?;
     for row in &report.engines {
@@ -65,6 +71,7 @@ fn cells(row: &Row) -> Vec<String> {
         percent(row.accuracy),
         percent(row.class_agreement),
         row.max_lsb.map_or("–".into(), |steps| steps.to_string()),
+        row.max_lsb_end_to_end.map_or("–".into(), |steps| steps.to_string()),
         row.differing.map_or("–".into(), |fraction| format!("{:.4} %", 100.0 * fraction)),
         row.images_per_second.map_or("absent".into(), |speed| format!("{speed:.0}")),
     ]

@@ -116,8 +116,14 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
     match label {
         Label::TShirt => {
             let (shoulder, hem, sleeve) = (around(0.48, 0.06), around(0.42, 0.07), around(-0.2, 0.1));
-            let left = [(-0.18, -0.8), (-shoulder, -0.75), (-0.88, sleeve), (-0.6, sleeve + 0.12),
-                (-0.46, -0.35), (-hem, 0.8)];
+            let left = [
+                (-0.18, -0.8),
+                (-shoulder, -0.75),
+                (-0.88, sleeve),
+                (-0.6, sleeve + 0.12),
+                (-0.46, -0.35),
+                (-hem, 0.8),
+            ];
             vec![mirrored(1.0, &left), polygon(0.0, &[(-0.16, -0.85), (0.16, -0.85), (0.0, -0.62)])]
         }
         Label::Trouser => {
@@ -127,8 +133,14 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         }
         Label::Pullover => {
             let (hem, cuff) = (around(0.44, 0.05), around(0.62, 0.12));
-            let left = [(-0.2, -0.8), (-0.5, -0.72), (-0.86, cuff), (-0.64, cuff + 0.08),
-                (-0.45, -0.15), (-hem, 0.78)];
+            let left = [
+                (-0.2, -0.8),
+                (-0.5, -0.72),
+                (-0.86, cuff),
+                (-0.64, cuff + 0.08),
+                (-0.45, -0.15),
+                (-hem, 0.78),
+            ];
             vec![mirrored(1.0, &left), rectangle(0.8, (-hem, hem), (0.68, 0.78))]
         }
         Label::Dress => {
@@ -138,8 +150,14 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         }
         Label::Coat => {
             let (hem, cuff) = (around(0.52, 0.05), around(0.72, 0.1));
-            let left = [(-0.2, -0.9), (-0.55, -0.8), (-0.9, cuff), (-0.68, cuff + 0.06),
-                (-0.52, -0.1), (-hem, 0.93)];
+            let left = [
+                (-0.2, -0.9),
+                (-0.55, -0.8),
+                (-0.9, cuff),
+                (-0.68, cuff + 0.06),
+                (-0.52, -0.1),
+                (-hem, 0.93),
+            ];
             let lapel = around(-0.1, 0.15);
             vec![
                 mirrored(1.0, &left),
@@ -150,8 +168,18 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         Label::Sandal => {
             let (heel, toe) = (around(-0.1, 0.25), around(0.42, 0.06));
             vec![
-                polygon(1.0, &[(-0.85, heel), (-0.7, heel), (0.0, toe), (0.85, toe + 0.05),
-                    (0.85, toe + 0.16), (-0.05, toe + 0.14), (-0.75, heel + 0.2)]),
+                polygon(
+                    1.0,
+                    &[
+                        (-0.85, heel),
+                        (-0.7, heel),
+                        (0.0, toe),
+                        (0.85, toe + 0.05),
+                        (0.85, toe + 0.16),
+                        (-0.05, toe + 0.14),
+                        (-0.75, heel + 0.2),
+                    ],
+                ),
                 polygon(1.0, &[(-0.85, heel), (-0.75, heel), (-0.68, toe + 0.2), (-0.8, toe + 0.2)]),
                 polygon(0.9, &[(0.15, toe), (0.35, toe), (0.6, toe - 0.42), (0.48, toe - 0.42)]),
                 polygon(0.9, &[(0.7, toe + 0.02), (0.8, toe + 0.02), (0.58, toe - 0.42), (0.5, toe - 0.42)]),
@@ -160,8 +188,14 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         }
         Label::Shirt => {
             let (hem, cuff) = (around(0.42, 0.06), around(0.35, 0.25));
-            let left = [(-0.15, -0.82), (-0.5, -0.74), (-0.84, cuff), (-0.62, cuff + 0.08),
-                (-0.44, -0.2), (-hem, 0.85)];
+            let left = [
+                (-0.15, -0.82),
+                (-0.5, -0.74),
+                (-0.84, cuff),
+                (-0.62, cuff + 0.08),
+                (-0.44, -0.2),
+                (-hem, 0.85),
+            ];
             let mut parts = vec![
                 mirrored(1.0, &left),
                 mirrored(0.6, &[(-0.2, -0.9), (-0.24, -0.66), (0.0, -0.55)]),
@@ -176,8 +210,17 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         Label::Sneaker => {
             let (collar, toe) = (around(-0.12, 0.07), around(0.2, 0.05));
             vec![
-                polygon(1.0, &[(-0.88, collar), (-0.25, collar + 0.05), (0.1, toe - 0.1), (0.7, toe),
-                    (0.9, 0.42), (-0.88, 0.42)]),
+                polygon(
+                    1.0,
+                    &[
+                        (-0.88, collar),
+                        (-0.25, collar + 0.05),
+                        (0.1, toe - 0.1),
+                        (0.7, toe),
+                        (0.9, 0.42),
+                        (-0.88, 0.42),
+                    ],
+                ),
                 rectangle(0.7, (-0.9, 0.92), (0.4, around(0.54, 0.04))),
                 polygon(0.4, &[(-0.3, 0.3), (-0.15, 0.3), (0.15, toe), (0.02, toe - 0.05)]),
             ]
@@ -195,10 +238,21 @@ fn outline(label: Label, rng: &mut impl Rng) -> Vec<Part> {
         Label::AnkleBoot => {
             let (shaft, toe) = (around(0.0, 0.08), around(0.25, 0.06));
             vec![
-                polygon(1.0, &[(-0.72, -0.85), (shaft, -0.85), (shaft + 0.05, -0.05), (0.75, toe),
-                    (0.85, 0.62), (-0.78, 0.62)]),
-                polygon(0.7, &[(-0.8, 0.6), (0.88, 0.6), (0.88, 0.72), (-0.35, 0.72), (-0.35, 0.85),
-                    (-0.8, 0.85)]),
+                polygon(
+                    1.0,
+                    &[
+                        (-0.72, -0.85),
+                        (shaft, -0.85),
+                        (shaft + 0.05, -0.05),
+                        (0.75, toe),
+                        (0.85, 0.62),
+                        (-0.78, 0.62),
+                    ],
+                ),
+                polygon(
+                    0.7,
+                    &[(-0.8, 0.6), (0.88, 0.6), (0.88, 0.72), (-0.35, 0.72), (-0.35, 0.85), (-0.8, 0.85)],
+                ),
             ]
         }
     }

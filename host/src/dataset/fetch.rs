@@ -58,13 +58,15 @@ pub fn fetch(folder: &Path, sources: &[&str], mut say: impl FnMut(&str)) -> Resu
     for file in OFFICIAL_FILES {
         let path = folder.join(file.name);
         if path.exists() {
-            let bytes = std::fs::read(&path).map_err(|source| DatasetError::Io { path: path.clone(), source })?;
+            let bytes =
+                std::fs::read(&path).map_err(|source| DatasetError::Io { path: path.clone(), source })?;
             check(&file, &path.display().to_string(), &bytes)?;
             say(&format!("{}: already here, checksum right", path.display()));
             continue;
         }
         let bytes = download(&file, sources, &mut say)?;
-        crate::files::write_whole(&path, &bytes).map_err(|source| DatasetError::Io { path: path.clone(), source })?;
+        crate::files::write_whole(&path, &bytes)
+            .map_err(|source| DatasetError::Io { path: path.clone(), source })?;
         say(&format!("{}: {} bytes, checksum right", path.display(), bytes.len()));
     }
     Ok(())
@@ -79,7 +81,11 @@ fn check(file: &OfficialFile, shown: &str, bytes: &[u8]) -> Result<(), DatasetEr
 }
 
 /// Tries every source in turn; a wrong checksum counts as a failed source.
-fn download(file: &OfficialFile, sources: &[&str], say: &mut impl FnMut(&str)) -> Result<Vec<u8>, DatasetError> {
+fn download(
+    file: &OfficialFile,
+    sources: &[&str],
+    say: &mut impl FnMut(&str),
+) -> Result<Vec<u8>, DatasetError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))

@@ -64,8 +64,8 @@ pub fn identify(train: &Samples, test: &Samples) -> Identity {
     if train.labels.starts_with(&MNIST_TRAIN_LABELS) || test.labels.starts_with(&MNIST_TEST_LABELS) {
         return Identity::Mnist;
     }
-    let official = unordered_fingerprint(test) == TEST_FINGERPRINT
-        && unordered_fingerprint(train) == TRAIN_FINGERPRINT;
+    let official =
+        unordered_fingerprint(test) == TEST_FINGERPRINT && unordered_fingerprint(train) == TRAIN_FINGERPRINT;
     if official { Identity::FashionMnist } else { Identity::Unknown }
 }
 

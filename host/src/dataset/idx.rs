@@ -43,8 +43,7 @@ pub fn read(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
 pub fn write(samples: &Samples, images: &Path, labels: &Path) -> Result<(), DatasetError> {
     let count = (samples.len() as u32).to_be_bytes();
     let side = (SIDE as u32).to_be_bytes();
-    let image_bytes =
-        [&MAGIC_IMAGES.to_be_bytes()[..], &count, &side, &side, &samples.pixels].concat();
+    let image_bytes = [&MAGIC_IMAGES.to_be_bytes()[..], &count, &side, &side, &samples.pixels].concat();
     let label_bytes = [&MAGIC_LABELS.to_be_bytes()[..], &count, &samples.labels].concat();
     for (path, bytes) in [(images, image_bytes), (labels, label_bytes)] {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

@@ -78,11 +78,7 @@ pub fn load_official_offline() -> Result<Dataset, DatasetError> {
 fn candidate_folders() -> Vec<PathBuf> {
     let from_environment = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty());
     let root = crate::project_root();
-    from_environment
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([download_folder(), root.join("data")])
-        .collect()
+    from_environment.map(PathBuf::from).into_iter().chain([download_folder(), root.join("data")]).collect()
 }
 
 fn download(say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
@@ -99,8 +95,13 @@ fn download(say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
 fn read_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, DatasetError> {
     let exists = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
     let idx_file = |stem: &str| exists(&format!("{stem}.gz")).or_else(|| exists(stem));
-    let files = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte"].map(|stem| (stem, idx_file(stem)));
+    let files = [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ]
+    .map(|stem| (stem, idx_file(stem)));
     if let [(_, Some(train_x)), (_, Some(train_y)), (_, Some(test_x)), (_, Some(test_y))] = &files {
         return Ok(Some((idx::read(train_x, train_y)?, idx::read(test_x, test_y)?)));
     }
@@ -111,8 +112,7 @@ fn read_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, DatasetError
     let all = files.iter().chain(&tables);
     let present = all.clone().any(|(_, path)| path.is_some());
     if present {
-        let missing: Vec<&str> =
-            all.filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
+        let missing: Vec<&str> = all.filter(|(_, path)| path.is_none()).map(|(name, _)| *name).collect();
         return Err(DatasetError::Missing(format!(
             "{}: incomplete: of the IDX or CSV files these are missing: {}",
             folder.display(),
@@ -144,7 +144,11 @@ fn named(choice: Choice, path: &Path, (train, test): (Samples, Samples)) -> Resu
 }
 
 fn nothing_in(folder: &Path) -> String {
-    format!("{}: holds neither the four IDX files nor the two Kaggle CSV files.\n{}", folder.display(), where_to_put_them())
+    format!(
+        "{}: holds neither the four IDX files nor the two Kaggle CSV files.\n{}",
+        folder.display(),
+        where_to_put_them()
+    )
 }
 
 /// Names the files, their sums and the places they are looked for in.

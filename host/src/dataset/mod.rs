@@ -101,9 +101,7 @@ impl Samples {
     /// Returns image `index` as `[28][28]` gray bytes. Panics where `index >= len()`.
     pub fn image(&self, index: usize) -> &[u8; PIXELS] {
         let start = index * PIXELS;
-        self.pixels[start..start + PIXELS]
-            .try_into()
-            .expect("the slice is PIXELS long")
+        self.pixels[start..start + PIXELS].try_into().expect("the slice is PIXELS long")
     }
 
     /// Returns the label of image `index`. Panics where `index >= len()`.
@@ -129,10 +127,7 @@ impl Samples {
     /// Returns the first `count` images, or all where there are fewer.
     pub fn take(&self, count: usize) -> Samples {
         let count = count.min(self.len());
-        Samples {
-            pixels: self.pixels[..count * PIXELS].to_vec(),
-            labels: self.labels[..count].to_vec(),
-        }
+        Samples { pixels: self.pixels[..count * PIXELS].to_vec(), labels: self.labels[..count].to_vec() }
     }
 
     /// Counts the images of each class.

@@ -15,7 +15,9 @@ pub struct Split {
 
 /// The fraction leaves one side empty.
 #[derive(Debug, Error, PartialEq)]
-#[error("--val-split {fraction} of {count} images leaves nothing to {side}; use a fraction between 0 and 1 such as 0.2")]
+#[error(
+    "--val-split {fraction} of {count} images leaves nothing to {side}; use a fraction between 0 and 1 such as 0.2"
+)]
 pub struct SplitError {
     /// The fraction asked for.
     pub fraction: f64,
@@ -32,7 +34,7 @@ pub struct SplitError {
 pub fn split(count: usize, fraction: f64, seed: u64) -> Result<Split, SplitError> {
     let validation_count = (count as f64 * fraction).round();
     let refuse = |side| Err(SplitError { fraction, count, side });
-    if !(validation_count >= 1.0) {
+    if validation_count.is_nan() || validation_count < 1.0 {
         return refuse("validate with");
     }
     if validation_count >= count as f64 {

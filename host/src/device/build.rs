@@ -47,6 +47,10 @@ pub fn build(board: Board, dir: &ModelDir) -> anyhow::Result<PathBuf> {
     crate::files::write_if_changed(&folder.join(codegen::SOURCE_FILE), generated.source.as_bytes())?;
     crate::files::write_if_changed(&folder.join(codegen::WEIGHTS_FILE), &generated.weights)?;
     let target_dir = root.join("target/embedded");
+    // Builds of several models share a target folder: one at a time, until the image is copied away.
+    let lock_path = root.join("target/networks/.lock");
+    let lock = std::fs::File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
+    let _lock = lock.map_err(|error| anyhow::anyhow!("{}: {error}", lock_path.display()))?;
     let mut cargo = cargo(board)?;
     cargo
         .current_dir(&root)
@@ -54,7 +58,8 @@ pub fn build(board: Board, dir: &ModelDir) -> anyhow::Result<PathBuf> {
         .args(["build", "--profile", "firmware", "--package", board.package()])
         .args(["--target", board.target(), "--target-dir"])
         .arg(&target_dir);
-    let output = cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
+    let output =
+        cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(DeviceError::Build { model: dir.path().display().to_string(), output }.into());

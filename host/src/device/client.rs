@@ -83,7 +83,11 @@ impl Client {
         opened.map(|stream| Self::over(Box::new(stream))).map_err(|error| {
             let names = serialport::available_ports().unwrap_or_default();
             let names: Vec<String> = names.into_iter().map(|port| port.port_name).collect();
-            let known = if names.is_empty() { "none is known here".into() } else { format!("there are {}", names.join(", ")) };
+            let known = if names.is_empty() {
+                "none is known here".into()
+            } else {
+                format!("there are {}", names.join(", "))
+            };
             DeviceError::Missing(format!("serial port {port}: {error}; {known}"))
         })
     }
@@ -130,7 +134,8 @@ impl Client {
         let mut picture = Picture { width: 0, height: 0, pixels: vec![] };
         loop {
             let payload = self.decoder.payload();
-            let (head, row) = payload.split_first_chunk::<6>().ok_or_else(|| talk("sent a row of another length"))?;
+            let (head, row) =
+                payload.split_first_chunk::<6>().ok_or_else(|| talk("sent a row of another length"))?;
             let [width, height, index] =
                 [0, 2, 4].map(|at| usize::from(u16::from_le_bytes([head[at], head[at + 1]])));
             if row.len() != width || index != picture.pixels.len() / width.max(1) {
@@ -159,7 +164,9 @@ impl Client {
                 Err(code) => return Err(talk(format!("refused the request: {code:?}"))),
             }
         }
-        Err(talk(format!("received {ATTEMPTS} damaged frames in a row: {refused:?}; check the cable and the speed")))
+        Err(talk(format!(
+            "received {ATTEMPTS} damaged frames in a row: {refused:?}; check the cable and the speed"
+        )))
     }
 
     /// Reads until a frame of kind `reply` with the current sequence number, or a refusal.

@@ -58,7 +58,8 @@ impl Emulator {
     pub fn start(board: Board, elf: &Path) -> Result<Self, DeviceError> {
         find()?;
         let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
-        let bytes = std::fs::read(elf).map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
+        let bytes = std::fs::read(elf)
+            .map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(talk)?;
         let port = listener.local_addr().map_err(talk)?.port();
         let (machine, core) = match board {
@@ -78,7 +79,8 @@ impl Emulator {
         let mut process = Process(process);
         let uart = accept(&listener, &mut process.0)?;
         let output = process.0.stdout.take().expect("the output was piped above");
-        let log = log::decode(&bytes, output).map_err(|problem| DeviceError::Talk(format!("log: {problem}")))?;
+        let log =
+            log::decode(&bytes, output).map_err(|problem| DeviceError::Talk(format!("log: {problem}")))?;
         uart.set_nodelay(true).map_err(talk)?;
         Ok(Self { process, uart, log })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::CLASSES;
 use shared::preprocess::quantize_pixels;
@@ -15,7 +15,7 @@ use crate::dataset::identity::hex;
 use crate::quantize::network::FirmwareNetwork;
 
 /// What the comparison came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The model's name.
     pub model: String,
@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 /// An image on which device and desktop differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// Index in the test part.
     pub image: usize,

@@ -80,7 +80,8 @@ pub enum FloatOp {
 /// # Errors
 /// [`OnnxError::Unsupported`] with the node where the graph is no such chain.
 pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxError> {
-    let graph = model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
+    let graph =
+        model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
     let constants = graph.initializer.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     let mut reader = Reader {
         file,
@@ -93,7 +94,9 @@ pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxErr
         reader.node(node)?;
     }
     match reader.layers.last() {
-        Some(FloatLayer { op: FloatOp::Dense { .. }, activation: Activation::Linear, .. }) => Ok(reader.layers),
+        Some(FloatLayer { op: FloatOp::Dense { .. }, activation: Activation::Linear, .. }) => {
+            Ok(reader.layers)
+        }
         _ => Err(OnnxError::Unsupported {
             file: file.into(),
             node: "the last".into(),
@@ -174,7 +177,11 @@ impl<'a> Reader<'a> {
         if proto::ints_of(node, "dilations").is_some_and(|dilations| dilations.iter().any(|&d| d != 1)) {
             return self.refuse(node, "dilations other than 1 are not supported");
         }
-        if node.attribute.iter().any(|a| a.name == "auto_pad" && !matches!(&a.s[..], b"NOTSET" | b"" | b"VALID")) {
+        if node
+            .attribute
+            .iter()
+            .any(|a| a.name == "auto_pad" && !matches!(&a.s[..], b"NOTSET" | b"" | b"VALID"))
+        {
             return self.refuse(node, "auto_pad is not supported; export explicit pads");
         }
         if proto::int_of(node, "ceil_mode").unwrap_or(0) != 0 {
@@ -203,9 +210,11 @@ impl<'a> Reader<'a> {
         let groups = proto::int_of(node, "group").unwrap_or(1);
         let in_channels = self.shape[0];
         let depthwise = groups > 1;
-        let is_depthwise = groups as usize == in_channels && group_channels == 1 && out_channels == in_channels;
+        let is_depthwise =
+            groups as usize == in_channels && group_channels == 1 && out_channels == in_channels;
         if (depthwise && !is_depthwise) || (!depthwise && group_channels != in_channels) {
-            return self.refuse(node, format!("{groups} groups over {in_channels} channels are not supported"));
+            return self
+                .refuse(node, format!("{groups} groups over {in_channels} channels are not supported"));
         }
         let window = self.window(node, [height, width])?;
         let bias = match node.input.len() {
@@ -241,7 +250,8 @@ impl<'a> Reader<'a> {
         };
         let per_channel = weights.len() / bias.len();
         for (channel, bias) in bias.iter_mut().enumerate() {
-            let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|which| f64::from(parameters[which][channel]));
+            let [gamma, beta, mean, variance] =
+                [0, 1, 2, 3].map(|which| f64::from(parameters[which][channel]));
             let factor = gamma / (variance + epsilon).sqrt();
             for weight in &mut weights[channel * per_channel..][..per_channel] {
                 *weight = (f64::from(*weight) * factor) as f32;
@@ -304,7 +314,8 @@ impl<'a> Reader<'a> {
             _ => return self.refuse(node, format!("weights {dims:?} do not fit {in_features} inputs")),
         };
         let weights = if transposed { stored } else { transpose(&stored, in_features, out_features) };
-        let bias = if is_gemm && node.input.len() > 2 { self.floats(node, 2)?.1 } else { vec![0.0; out_features] };
+        let bias =
+            if is_gemm && node.input.len() > 2 { self.floats(node, 2)?.1 } else { vec![0.0; out_features] };
         if bias.len() != out_features {
             return self.refuse(node, "the bias has another length than the outputs");
         }
@@ -317,12 +328,13 @@ impl<'a> Reader<'a> {
     fn add_bias(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
         let which = usize::from(node.input[0] == self.current);
         let (_, addend) = self.floats(node, which)?;
-        let bias = match self.layers.last_mut() {
-            Some(FloatLayer {
-                op: FloatOp::Dense { bias, .. }, activation: Activation::Linear, ..
-            }) if bias.len() == addend.len() => bias,
-            _ => return self.refuse(node, "it adds no bias to a fully connected layer"),
-        };
+        let bias =
+            match self.layers.last_mut() {
+                Some(FloatLayer {
+                    op: FloatOp::Dense { bias, .. }, activation: Activation::Linear, ..
+                }) if bias.len() == addend.len() => bias,
+                _ => return self.refuse(node, "it adds no bias to a fully connected layer"),
+            };
         bias.iter_mut().zip(addend).for_each(|(bias, addend)| *bias += addend);
         Ok(())
     }

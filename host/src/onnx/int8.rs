@@ -72,7 +72,8 @@ impl Writer {
     /// float → int8 (`<prefix>_q`) → float again (`<prefix>_x`); returns the float name.
     fn quantize_dequantize(&mut self, input: &str, prefix: &str, affine: Affine) -> String {
         let scale = self.constant(proto::float_tensor(&format!("{prefix}_scale"), &[], &[affine.scale]));
-        let zero = self.constant(proto::int8_tensor(&format!("{prefix}_zero_point"), &[], &[affine.zero_point]));
+        let zero =
+            self.constant(proto::int8_tensor(&format!("{prefix}_zero_point"), &[], &[affine.zero_point]));
         let quantized = format!("{prefix}_q");
         let restored = format!("{prefix}_x");
         self.node("QuantizeLinear", &[input, &scale, &zero], &quantized);
@@ -81,7 +82,14 @@ impl Writer {
     }
 
     /// Adds weights and bias of a layer as dequantized constants; returns their float names.
-    fn weights(&mut self, prefix: &str, dims: &[usize], values: &[i8], weights: &Weights, s_in: f32) -> [String; 2] {
+    fn weights(
+        &mut self,
+        prefix: &str,
+        dims: &[usize],
+        values: &[i8],
+        weights: &Weights,
+        s_in: f32,
+    ) -> [String; 2] {
         let out = weights.scales.len();
         let bias_scales: Vec<f32> = weights.scales.iter().map(|&s_w| s_in * s_w).collect();
         let name = |what: &str| format!("{prefix}_{what}");
@@ -166,7 +174,8 @@ fn window_attributes(window: &Window) -> Vec<proto::AttributeProto> {
     };
     let bottom =
         beyond(window.out_height, window.stride_y, window.kernel_height, window.in_height, window.pad_top);
-    let right = beyond(window.out_width, window.stride_x, window.kernel_width, window.in_width, window.pad_left);
+    let right =
+        beyond(window.out_width, window.stride_x, window.kernel_width, window.in_width, window.pad_left);
     vec![
         proto::ints("kernel_shape", &[window.kernel_height, window.kernel_width]),
         proto::ints("strides", &[window.stride_y, window.stride_x]),
@@ -179,7 +188,8 @@ fn window_attributes(window: &Window) -> Vec<proto::AttributeProto> {
 /// # Errors
 /// [`OnnxError::Unsupported`] with the node where the graph is no chain of quantized layers.
 pub fn read(model: &ModelProto, file: &str) -> Result<QuantizedNetwork, OnnxError> {
-    let graph = model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
+    let graph =
+        model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
     let mut reader = Reader {
         file,
         constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
@@ -239,7 +249,9 @@ impl<'a> Reader<'a> {
         let scale = constant(1).and_then(proto::floats_of).and_then(|scale| scale.first().copied());
         let zero_point = constant(2).and_then(proto::int8s_of).and_then(|zero| zero.first().copied());
         match (scale, zero_point) {
-            (Some(scale), Some(zero_point)) if scale > 0.0 && scale.is_finite() => Ok(Affine { scale, zero_point }),
+            (Some(scale), Some(zero_point)) if scale > 0.0 && scale.is_finite() => {
+                Ok(Affine { scale, zero_point })
+            }
             _ => self.refuse(node, "scale or zero point is missing, not positive or of another type"),
         }
     }
@@ -253,7 +265,8 @@ impl<'a> Reader<'a> {
             (None, None) => {
                 let expected = Affine { scale: 1.0 / 255.0, zero_point: -128 };
                 if output != expected {
-                    return self.refuse(node, format!("the input's quantization is {output:?}, not {expected:?}"));
+                    return self
+                        .refuse(node, format!("the input's quantization is {output:?}, not {expected:?}"));
                 }
             }
             _ => return self.refuse(node, "it follows no layer"),
@@ -274,9 +287,11 @@ impl<'a> Reader<'a> {
 
     /// Returns dimensions and weights of a node, in ONNX's order.
     fn weights(&self, node: &NodeProto) -> Result<(Vec<usize>, Weights), OnnxError> {
-        let constant = |index: usize| node.input.get(index).and_then(|name| self.dequantized.get(name.as_str()));
+        let constant =
+            |index: usize| node.input.get(index).and_then(|name| self.dequantized.get(name.as_str()));
         let read = constant(1).zip(constant(2)).and_then(|((w, scales), (b, _))| {
-            let weights = Weights { values: proto::int8s_of(w)?, bias: proto::int32s_of(b)?, scales: scales.clone() };
+            let weights =
+                Weights { values: proto::int8s_of(w)?, bias: proto::int32s_of(b)?, scales: scales.clone() };
             Some((proto::dims_of(w), weights))
         });
         match read {
@@ -307,7 +322,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn begin(&mut self, node: &NodeProto, computation: Computation, shape: [usize; 3]) -> Result<(), OnnxError> {
+    fn begin(
+        &mut self,
+        node: &NodeProto,
+        computation: Computation,
+        shape: [usize; 3],
+    ) -> Result<(), OnnxError> {
         if self.pending.is_some() || self.affine.is_none() {
             return self.refuse(node, "its input is not quantized");
         }
@@ -332,7 +352,10 @@ impl<'a> Reader<'a> {
             let weights = weights.reordered(|w| swap_inner(w, in_channels, window.taps()));
             Computation::Depthwise { window, channels: in_channels, weights }
         } else {
-            return self.refuse(node, format!("weights {dims:?} with {groups} groups do not fit {in_channels} channels"));
+            return self.refuse(
+                node,
+                format!("weights {dims:?} with {groups} groups do not fit {in_channels} channels"),
+            );
         };
         self.begin(node, computation, shape)
     }
@@ -374,7 +397,10 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Result<QuantizedNetwork, OnnxError> {
         match (self.pending.take(), self.affine) {
-            (Some((computation @ Computation::Dense { out_features: CLASSES, .. }, activation)), Some(input)) => {
+            (
+                Some((computation @ Computation::Dense { out_features: CLASSES, .. }, activation)),
+                Some(input),
+            ) => {
                 // The last output is not quantized; the field says nothing.
                 let output = Affine { scale: 1.0, zero_point: 0 };
                 self.layers.push(QuantizedLayer { computation, input, output, activation });

@@ -31,7 +31,9 @@ pub enum OnnxError {
     #[error("{0} is no ONNX model or is damaged: {1}; export it again with `host export`")]
     Damaged(String, String),
     /// An ONNX model, but not of the kind of network that this project runs.
-    #[error("{file}: node {node}: {problem}; supported are chains of Conv, BatchNormalization, Relu, Clip(0, 6), MaxPool, AveragePool, GlobalAveragePool, Flatten/Reshape, MatMul/Gemm and Add")]
+    #[error(
+        "{file}: node {node}: {problem}; supported are chains of Conv, BatchNormalization, Relu, Clip(0, 6), MaxPool, AveragePool, GlobalAveragePool, Flatten/Reshape, MatMul/Gemm and Add"
+    )]
     Unsupported {
         /// The file.
         file: String,

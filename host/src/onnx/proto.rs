@@ -42,7 +42,9 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<ModelProto, OnnxError> {
     let damaged = |problem: &str| OnnxError::Damaged(file.into(), problem.into());
     let model = ModelProto::decode(bytes).map_err(|error| damaged(&error.to_string()))?;
     match &model.graph {
-        Some(graph) if !graph.node.is_empty() && !graph.input.is_empty() && !graph.output.is_empty() => Ok(model),
+        Some(graph) if !graph.node.is_empty() && !graph.input.is_empty() && !graph.output.is_empty() => {
+            Ok(model)
+        }
         _ => Err(damaged("it holds no graph")),
     }
 }

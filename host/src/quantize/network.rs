@@ -154,14 +154,14 @@ impl QuantizedLayer {
                 (fewest..=full).rev().map(|count| s_in / (s_out * count as f64)).collect()
             }
             computation => match computation.weights() {
-                Some((weights, _)) => weights.scales.iter().map(|&s_w| s_in * f64::from(s_w) / s_out).collect(),
+                Some((weights, _)) => {
+                    weights.scales.iter().map(|&s_w| s_in * f64::from(s_w) / s_out).collect()
+                }
                 None => Vec::new(),
             },
         };
         let multipliers = reals.into_iter().map(multiplier_from_real);
-        multipliers
-            .collect::<Result<_, _>>()
-            .map_err(|source| QuantizeError::Multiplier { layer, source })
+        multipliers.collect::<Result<_, _>>().map_err(|source| QuantizeError::Multiplier { layer, source })
     }
 }
 
@@ -240,8 +240,13 @@ impl FirmwareNetwork {
 
     /// Borrows all layers but the last, and the last.
     pub fn layers(&self) -> (Vec<Layer<'_>>, Dense<'_>) {
-        let mut layers: Vec<Layer<'_>> =
-            self.quantized.layers.iter().zip(&self.tables).map(|(layer, tables)| borrow(layer, tables)).collect();
+        let mut layers: Vec<Layer<'_>> = self
+            .quantized
+            .layers
+            .iter()
+            .zip(&self.tables)
+            .map(|(layer, tables)| borrow(layer, tables))
+            .collect();
         match layers.pop() {
             Some(Layer::Dense(last)) => (layers, last),
             _ => unreachable!("check() admits a dense last layer only"),

@@ -33,17 +33,43 @@ impl Engine for Integer {
         let logits = self.network.with_network(|network| {
             let mut arena = vec![0; network.arena_bytes()];
             let mut logits = [0; shared::CLASSES];
-            let watched = network.infer_watched(&quantize_pixels(image), &mut arena, &mut logits, |index, values| {
-                if self.watch {
-                    let channels = channels_of(network.layers()[index]);
-                    // ONNX's order: channel, height, width.
-                    activations.push(swap_inner(values, values.len() / channels, channels));
-                }
-            });
+            let watched =
+                network.infer_watched(&quantize_pixels(image), &mut arena, &mut logits, |index, values| {
+                    if self.watch {
+                        let channels = channels_of(network.layers()[index]);
+                        // ONNX's order: channel, height, width.
+                        activations.push(swap_inner(values, values.len() / channels, channels));
+                    }
+                });
             watched.map(|()| logits)
         })?;
         Ok(Answer { logits: logits.map(|logit| logit as f32 * scale), activations })
     }
+}
+
+/// Runs each layer on another engine's input of it; returns our outputs, in channel, height, width order.
+///
+/// * `activations`: that engine's int8 activations of every hidden layer, as in [`Answer`].
+///
+/// So a layer is judged by itself, not by what the layers before it already did differently.
+pub fn layer_by_layer(
+    network: &FirmwareNetwork,
+    image: &[u8; PIXELS],
+    activations: &[Vec<i8>],
+) -> Vec<Vec<i8>> {
+    network.with_network(|network| {
+        let mut input = quantize_pixels(image).to_vec();
+        let mut outputs = Vec::with_capacity(activations.len());
+        for (layer, theirs) in network.layers().iter().zip(activations) {
+            let mut output = vec![0; layer.output_len()];
+            layer.run(&input, &mut output);
+            let channels = channels_of(*layer);
+            let pixels = output.len() / channels;
+            outputs.push(swap_inner(&output, pixels, channels));
+            input = swap_inner(theirs, channels, pixels);
+        }
+        outputs
+    })
 }
 
 fn channels_of(layer: firmware::nn::layer::Layer<'_>) -> usize {

@@ -74,7 +74,8 @@ impl Ort {
         let build = || -> ort::Result<Session> {
             Session::builder(environment)?.with_intra_threads(1)?.commit_from_memory(&model.encode_to_vec())
         };
-        let session = build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
+        let session =
+            build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
         Ok(Self { name, session })
     }
 }

@@ -41,7 +41,10 @@ impl TractModel {
     /// tract's message, or that an output is not float.
     pub fn run_floats(&mut self, image: &[u8; PIXELS]) -> Result<Vec<Vec<f32>>> {
         let outputs = self.run(image)?;
-        outputs.iter().map(|output| Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect())).collect()
+        outputs
+            .iter()
+            .map(|output| Ok(output.to_plain_array_view::<f32>()?.iter().copied().collect()))
+            .collect()
     }
 }
 

@@ -79,7 +79,12 @@ impl<'a> Plan<'a> {
 }
 
 /// Builds one batch from the images at `indices`.
-pub fn assemble(samples: &Samples, indices: &[usize], augmentation: &Augmentation, rng: &mut ChaCha8Rng) -> Batch {
+pub fn assemble(
+    samples: &Samples,
+    indices: &[usize],
+    augmentation: &Augmentation,
+    rng: &mut ChaCha8Rng,
+) -> Batch {
     let mut images = Vec::with_capacity(indices.len() * PIXELS);
     let mut labels = Vec::with_capacity(indices.len());
     for &index in indices {

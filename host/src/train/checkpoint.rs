@@ -32,7 +32,9 @@ pub enum CheckpointError {
         problem: String,
     },
     /// Whole, but of another training.
-    #[error("{path}: was made with another {what}; repeat the first command's options or train without --resume")]
+    #[error(
+        "{path}: was made with another {what}; repeat the first command's options or train without --resume"
+    )]
     Other {
         /// The file.
         path: PathBuf,
@@ -158,7 +160,13 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Other`].
-    pub fn check(&self, path: &Path, net: NetName, recipe: &Recipe, sha256: &str) -> Result<(), CheckpointError> {
+    pub fn check(
+        &self,
+        path: &Path,
+        net: NetName,
+        recipe: &Recipe,
+        sha256: &str,
+    ) -> Result<(), CheckpointError> {
         let other = |what| Err(CheckpointError::Other { path: path.into(), what });
         if self.state.net != net {
             return other("network");

@@ -24,7 +24,9 @@ impl TrainedNet {
         OnnxExporter::new()
             .export_dynamic(&copy, example(2), example(5), &[InputSpec::new(axes)], Net::forward)
             .map_err(|error| error.to_string())
-            .and_then(|model| proto::decode(model.as_bytes(), "the export").map_err(|error| error.to_string()))
+            .and_then(|model| {
+                proto::decode(model.as_bytes(), "the export").map_err(|error| error.to_string())
+            })
             .map(|mut model| {
                 proto::canonicalize(&mut model);
                 model.encode_to_vec()

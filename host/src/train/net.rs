@@ -30,6 +30,7 @@ pub struct GlobalAveragePool {
 }
 
 /// One layer of a [`Net`].
+#[allow(clippy::large_enum_variant, reason = "a network holds about ten of them")]
 #[derive(Module, Debug)]
 pub enum Block {
     /// Convolution block.
@@ -139,7 +140,9 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
         LayerSpec::AveragePool { size, stride } => {
             Block::AveragePool(AvgPool2dConfig::new([size, size]).with_strides([stride, stride]).init())
         }
-        LayerSpec::GlobalAveragePool => Block::GlobalAveragePool(GlobalAveragePool { side: height.max(width) }),
+        LayerSpec::GlobalAveragePool => {
+            Block::GlobalAveragePool(GlobalAveragePool { side: height.max(width) })
+        }
         LayerSpec::Dropout { probability } => Block::Dropout(DropoutConfig::new(probability).init()),
         LayerSpec::Dense { out_features, relu } => {
             let linear = LinearConfig::new(channels * height * width, out_features).init(device);

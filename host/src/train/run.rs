@@ -169,8 +169,7 @@ impl<'a> Trainer<'a> {
         };
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(checkpoint.model))
             .map_err(|error| damaged("model", error.to_string()))?;
-        self.net =
-            self.net.try_load_record(record).map_err(|error| damaged("model", error.to_string()))?;
+        self.net = self.net.try_load_record(record).map_err(|error| damaged("model", error.to_string()))?;
         if !checkpoint.optimizer.is_empty() {
             self.optimizer = self
                 .optimizer
@@ -290,7 +289,8 @@ impl<'a> Trainer<'a> {
         };
         // Running statistics wait in the layers for the next step; taking the inner network applies them.
         let _ = self.net.valid();
-        let bytes_of = |weights: &Option<Weights>| weights.as_ref().map(Weights::to_bytes).unwrap_or_default();
+        let bytes_of =
+            |weights: &Option<Weights>| weights.as_ref().map(Weights::to_bytes).unwrap_or_default();
         let checkpoint = Checkpoint {
             state: self.state.clone(),
             model: self.net.clone().into_record().into_bytes().map_err(failed)?.to_vec(),

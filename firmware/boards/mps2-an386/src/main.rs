@@ -8,5 +8,7 @@ mod board;
 
 #[cfg(not(target_os = "none"))]
 fn main() {
-    eprintln!("this is a firmware image; build it with `cargo run -p host -- device build --board mps2-an386`");
+    eprintln!(
+        "this is a firmware image; build it with `cargo run -p host -- device build --board mps2-an386`"
+    );
 }

@@ -59,7 +59,11 @@ pub fn logits(name: NetName, onnx: &Path, samples: &Samples) -> Result<Vec<[f32;
 
 /// Runs burn-import; returns the generated source and the burnpack weights.
 fn import(onnx: &Path) -> Result<(String, Vec<u8>), String> {
-    let folder = std::env::temp_dir().join(format!("reimport-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let folder = std::env::temp_dir().join(format!(
+        "reimport-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let imported = import_into(onnx, &folder);
     let _ = std::fs::remove_dir_all(&folder);
     imported

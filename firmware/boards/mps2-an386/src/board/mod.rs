@@ -7,8 +7,8 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
 use defmt_semihosting as _;
 use firmware::app::{App, Event, Port};
-use firmware::nn::kernel::KERNEL_SET;
 use firmware::model;
+use firmware::nn::kernel::KERNEL_SET;
 
 use uart::Uart;
 

@@ -1,0 +1,61 @@
+//! The table of models that stands in the README.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::device::hil;
+use crate::model_dir::{Manifest, ModelDir};
+
+/// A model with what is recorded of it.
+pub struct Entry {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its last recorded run on a device.
+    pub device: Option<hil::Report>,
+}
+
+impl Entry {
+    /// Reads all models of a folder that have a manifest, by name.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read or a record is damaged.
+    pub fn all(folder: &Path) -> Result<Vec<Self>> {
+        let mut paths: Vec<_> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        paths.sort();
+        let mut entries = Vec::new();
+        for dir in paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()) {
+            let device = match std::fs::read(dir.device_record()) {
+                Ok(bytes) => Some(serde_json::from_slice(&bytes)?),
+                Err(_) => None,
+            };
+            entries.push(Self { manifest: dir.manifest()?, device });
+        }
+        Ok(entries)
+    }
+}
+
+/// Formats the models as a Markdown table.
+pub fn markdown(entries: &[Entry]) -> String {
+    let mut text = String::from(
+        "| model | data | float | int8 | weights + tables | activations | MACs | instructions on the M4 | logits unlike the desktop's |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for Entry { manifest, device } in entries {
+        let instructions = device.as_ref().and_then(|report| report.instructions_per_image);
+        let equal = device.as_ref().map(|report| format!("{} of {}", report.mismatches, report.images));
+        text += &format!(
+            "| `{}` | {} | {:.2} % | {:.2} % | {} B | {} B | {:.3}M | {} | {} |\n",
+            manifest.name,
+            manifest.dataset.name,
+            100.0 * manifest.accuracy.float,
+            100.0 * manifest.accuracy.int8,
+            manifest.weight_bytes,
+            manifest.activation_bytes,
+            manifest.macs as f64 / 1e6,
+            instructions.map_or("–".into(), |count| format!("{:.2}M", count / 1e6)),
+            equal.unwrap_or_else(|| "–".into()),
+        );
+    }
+    text
+}

@@ -1,0 +1,120 @@
+//! The real firmware image in QEMU: logits, screen, log, and what a noisy wire does.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use embedded_graphics::pixelcolor::{Gray4, Gray8, GrayColor};
+use host::dataset::drawn;
+use host::device::build::{Board, build};
+use host::device::client::Client;
+use host::device::emulator::Emulator;
+use host::device::hil;
+use host::model_dir::ModelDir;
+use shared::protocol::{Decoder, ErrorCode, Header, Kind, emit};
+use support::{Need, fashion_mnist, have};
+
+fn model(name: &str) -> ModelDir {
+    ModelDir::new(&host::project_root().join("models").join(name))
+}
+
+/// Builds the image with the committed `small` once a test program.
+fn image() -> &'static std::path::Path {
+    static IMAGE: OnceLock<std::path::PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| build(Board::Mps2An386, &model("small")).unwrap())
+}
+
+#[test]
+fn the_chip_gives_the_desktop_s_logits_and_draws_the_answer() {
+    if !have("the_chip_gives_the_desktop_s_logits_and_draws_the_answer", &[Need::Emulator]) {
+        return;
+    }
+    let emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+    let identity = client.hello().unwrap();
+    assert_eq!(identity.network_hash, model("small").network_hash().unwrap());
+    let welcome = client.screen().unwrap();
+    let samples = drawn::samples(21, 3);
+    let answers = hil::collect(&mut client, &samples, 0..samples.len(), &AtomicUsize::new(0)).unwrap();
+    let report = hil::compare("small".into(), &model("small").read_firmware().unwrap(), &samples, &answers);
+    assert_eq!(report.first_mismatch, None);
+    assert!(answers.iter().all(|answer| answer.ticks > 0));
+    let result = client.screen().unwrap();
+    assert_eq!((result.width, result.height), (128, 64));
+    assert_ne!(welcome.pixels, result.pixels);
+    // The thumbnail of the last image stands at (2, 4), twice as large, in 16 grays.
+    let last = samples.image(samples.len() - 1);
+    for (index, &pixel) in last.iter().enumerate() {
+        let shown = result.pixels[(4 + 2 * (index / 28)) * 128 + 2 + 2 * (index % 28)];
+        assert_eq!(shown, 17 * Gray4::from(Gray8::new(pixel)).luma(), "pixel {index}, {pixel}");
+    }
+    let boot = emulator.log.recv_timeout(Duration::from_secs(2)).unwrap();
+    assert!(boot.text.contains("network small") && boot.text.contains("arena"), "{boot:?}");
+    let predicted = emulator.log.recv_timeout(Duration::from_secs(2)).unwrap();
+    assert!(predicted.level == "INFO" && predicted.text.contains("ticks"), "{predicted:?}");
+}
+
+#[test]
+fn damaged_frames_are_refused_and_the_next_one_is_served() {
+    if !have("damaged_frames_are_refused_and_the_next_one_is_served", &[Need::Emulator]) {
+        return;
+    }
+    let mut emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    emulator.uart.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let frame = |kind, payload: &[u8]| {
+        let mut bytes = vec![];
+        emit(kind, 1, payload, |byte| bytes.push(byte));
+        bytes
+    };
+    let mut bad_crc = frame(Kind::Hello, &[]);
+    bad_crc[9] ^= 0xff;
+    let cut_off = frame(Kind::Classify, &[0; 40])[..30].to_vec();
+    let swallowed = frame(Kind::Hello, &[]).repeat(3);
+    let cases = [
+        (bad_crc, ErrorCode::BadCrc),
+        (frame(Kind::Classify, &[7; 9_000])[..6].to_vec(), ErrorCode::TooLong),
+        (frame(Kind::Classify, &[0, 5, 0, 5, 0, 1]), ErrorCode::BadPayload),
+        (frame(Kind::About, &[]), ErrorCode::BadKind),
+        ([cut_off, swallowed].concat(), ErrorCode::BadCrc),
+    ];
+    for (bytes, expected) in cases {
+        emulator.uart.write_all(&bytes).unwrap();
+        let (kind, payload) = reply(&mut emulator.uart);
+        assert_eq!((kind, payload.first().copied()), (Kind::Error, Some(expected as u8)), "{expected:?}");
+    }
+    let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+    assert_eq!(client.hello().unwrap().model, "small");
+}
+
+fn reply(stream: &mut impl Read) -> (Kind, Vec<u8>) {
+    let mut decoder = Decoder::<256>::new();
+    let mut byte = [0];
+    loop {
+        stream.read_exact(&mut byte).unwrap();
+        if let Some(Ok(Header { kind, .. })) = decoder.push(byte[0]) {
+            return (kind, decoder.payload().to_vec());
+        }
+    }
+}
+
+#[test]
+fn both_committed_models_run_on_the_chip_on_real_images() {
+    if !have("both_committed_models_run_on_the_chip_on_real_images", &[Need::Emulator, Need::Data]) {
+        return;
+    }
+    let test = fashion_mnist().test.take(50);
+    for name in ["small", "article"] {
+        let elf =
+            if name == "small" { image().to_owned() } else { build(Board::Mps2An386, &model(name)).unwrap() };
+        let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
+        let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+        assert_eq!(client.hello().unwrap().model, name);
+        let answers = hil::collect(&mut client, &test, 0..test.len(), &AtomicUsize::new(0)).unwrap();
+        let report = hil::compare(name.into(), &model(name).read_firmware().unwrap(), &test, &answers);
+        assert_eq!(report.first_mismatch, None, "{name}");
+        assert!(report.accuracy > 0.8, "{name}: {}", report.accuracy);
+    }
+}

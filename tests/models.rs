@@ -1,0 +1,155 @@
+//! The committed models: files against manifests, generated code against its source, engines against
+//! each other, accuracies against the floors.
+
+mod support;
+
+use firmware::model;
+use firmware::nn::arena::Arena;
+use host::codegen;
+use host::dataset::drawn;
+use host::dataset::identity::sha256_hex;
+use host::evaluate::verify::verify;
+use host::evaluate::{accuracy, arg_max_f32, roundtrip};
+use host::model_dir::ModelDir;
+use host::onnx::int8;
+use host::report::models::{Entry, markdown};
+use host::runtime::{Engine, tract};
+use host::train::TrainedNet;
+use shared::preprocess::quantize_pixels;
+use support::{Need, fashion_mnist, have};
+
+fn committed(name: &str) -> ModelDir {
+    ModelDir::new(&host::project_root().join("models").join(name))
+}
+
+#[test]
+fn manifests_describe_the_files_beside_them() {
+    for name in ["small", "article"] {
+        let dir = committed(name);
+        let manifest = dir.manifest().unwrap();
+        assert_eq!(manifest.name, name);
+        let int8 = std::fs::read(dir.int8_onnx()).unwrap();
+        assert_eq!(sha256_hex(&int8), manifest.int8_sha256, "{name}");
+        if let Ok(float) = std::fs::read(dir.float_onnx()) {
+            assert_eq!(sha256_hex(&float), manifest.onnx_sha256, "{name}");
+        }
+        let network = dir.read_firmware().unwrap();
+        network.with_network(|network| {
+            assert_eq!(network.constant_bytes(), manifest.weight_bytes, "{name}");
+            assert_eq!(network.arena_bytes(), manifest.activation_bytes, "{name}");
+            assert_eq!(network.macs(), manifest.macs, "{name}");
+        });
+    }
+    assert!(committed("small").manifest().unwrap().weight_bytes <= 32 * 1024);
+}
+
+#[test]
+fn the_generated_network_is_what_codegen_makes_of_the_int8_file() {
+    let dir = committed("small");
+    let generated =
+        codegen::generate(&dir.read_firmware().unwrap(), "small", dir.network_hash().unwrap()).unwrap();
+    let source = std::fs::read_to_string(dir.path().join(codegen::SOURCE_FILE)).unwrap();
+    let weights = std::fs::read(dir.path().join(codegen::WEIGHTS_FILE)).unwrap();
+    assert!(source == generated.source && weights == generated.weights, "run `cargo run -p host -- codegen`");
+}
+
+#[test]
+fn reading_an_int8_file_gives_the_network_that_was_written() {
+    for name in ["small", "article"] {
+        let (model, network) = committed(name).read_int8().unwrap();
+        assert_eq!(int8::write(&network), model, "{name}");
+    }
+}
+
+#[test]
+fn specialised_interpreted_and_file_network_give_the_same_logits() {
+    let from_file = committed("small").read_firmware().unwrap();
+    let samples = drawn::samples(9, 10);
+    let mut arena = Arena::<{ model::ARENA_BYTES }>::new();
+    for index in 0..samples.len() {
+        let input = quantize_pixels(samples.image(index));
+        let (mut specialised, mut interpreted) = ([0; 10], [0; 10]);
+        // The arena is left dirty from image to image: its contents must not matter.
+        model::infer(&input, &mut arena, &mut specialised);
+        model::NETWORK.infer(&input, &mut arena.bytes, &mut interpreted).unwrap();
+        assert_eq!(specialised, interpreted, "image {index}");
+        assert_eq!(specialised, from_file.logits(&input), "image {index}");
+    }
+}
+
+#[test]
+fn tract_agrees_with_the_integer_engine_on_drawn_garments() {
+    for name in ["small", "article"] {
+        let report = verify(&committed(name), "drawn", &drawn::samples(3, 20)).unwrap();
+        let row = report.engines.iter().find(|row| row.engine == "tract-int8").unwrap();
+        assert!(row.max_lsb.unwrap() <= 1, "{name}: {row:?}");
+        assert!(row.class_agreement.unwrap() >= 0.99, "{name}: {row:?}");
+    }
+}
+
+#[test]
+fn the_float_file_says_what_burn_says() {
+    let dir = committed("small");
+    let net = TrainedNet::load(dir.manifest().unwrap().network, &dir.weights()).unwrap();
+    for row in roundtrip::check(&net, &dir.float_onnx(), &drawn::samples(4, 5)).unwrap() {
+        assert!(row.passes(), "{row:?}");
+    }
+    assert_eq!(
+        net.to_onnx().unwrap(),
+        std::fs::read(dir.float_onnx()).unwrap(),
+        "exporting again gives other bytes"
+    );
+}
+
+#[test]
+fn small_reaches_its_accuracy_through_tract_on_the_test_images() {
+    if !have("small_reaches_its_accuracy_through_tract_on_the_test_images", &[Need::Data]) {
+        return;
+    }
+    let (dir, test) = (committed("small"), &fashion_mnist().test);
+    let mut engine = tract::Tract::float(&dir.read_float().unwrap().unwrap()).unwrap();
+    let classes: Vec<usize> = engine.logits(test).unwrap().iter().map(arg_max_f32).collect();
+    let float = accuracy(&classes, &test.labels);
+    assert!(float >= 0.915, "{float}");
+    assert!((float - dir.manifest().unwrap().accuracy.float).abs() < 5e-4, "{float} is not the manifest's");
+}
+
+#[test]
+fn every_gate_of_verify_holds_on_the_test_images() {
+    if !have("every_gate_of_verify_holds_on_the_test_images", &[Need::Data]) {
+        return;
+    }
+    for (name, floor) in [("small", 0.915), ("article", 0.90)] {
+        let dir = committed(name);
+        let report = verify(&dir, "fashion-mnist", &fashion_mnist().test).unwrap();
+        assert_eq!(report.failures, Vec::<String>::new(), "{name}");
+        let integer = report.engines.iter().find(|row| row.engine == "integer").unwrap().accuracy.unwrap();
+        assert!(integer >= floor, "{name}: {integer}");
+        assert_eq!(integer, dir.manifest().unwrap().accuracy.int8, "{name}: not the manifest's");
+    }
+}
+
+#[test]
+fn onnx_runtime_agrees_too() {
+    if !have("onnx_runtime_agrees_too", &[Need::Ort]) {
+        return;
+    }
+    let report = verify(&committed("small"), "drawn", &drawn::samples(6, 20)).unwrap();
+    for engine in ["ort-float", "ort-int8"] {
+        let row = report.engines.iter().find(|row| row.engine == engine).unwrap();
+        assert!(row.accuracy.is_some(), "{row:?}");
+        assert!(row.max_lsb.unwrap_or(0) <= 1 && row.class_agreement.unwrap_or(1.0) >= 0.99, "{row:?}");
+    }
+}
+
+#[test]
+fn the_readme_shows_the_models_as_they_are() {
+    let root = host::project_root();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- models: generated by `cargo run -p host -- models` -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- models end -->").unwrap();
+    // Only the committed models: a user's own lie beside them.
+    let mut entries = Entry::all(&root.join("models")).unwrap();
+    entries.retain(|entry| ["article", "small"].contains(&entry.manifest.name.as_str()));
+    assert_eq!(table, markdown(&entries), "paste the output of `cargo run -p host -- models` into README.md");
+}

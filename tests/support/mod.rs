@@ -1,0 +1,87 @@
+//! What a test needs beyond Rust, and how a test without it says so.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use host::dataset::Dataset;
+use host::dataset::locate::load_official_offline;
+use host::device::{build, emulator};
+use host::runtime::ort;
+
+/// Something that a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The official Fashion-MNIST files.
+    Data,
+    /// QEMU and a compiler for the board.
+    Emulator,
+    /// ONNX Runtime's shared library.
+    Ort,
+}
+
+impl Need {
+    /// Its name in `REQUIRE`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Need::Data => "data",
+            Need::Emulator => "emulator",
+            Need::Ort => "ort",
+        }
+    }
+
+    /// The command that gets it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Need::Data => "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
+            Need::Emulator => "scripts/setup-embedded.sh",
+            Need::Ort => ort::HOW_TO_GET,
+        }
+    }
+
+    fn missing(self) -> Option<String> {
+        match self {
+            Need::Data => official().as_ref().err().cloned(),
+            Need::Emulator => {
+                let found = emulator::find().and_then(|()| build::can_build(build::Board::Mps2An386));
+                found.err().map(|error| error.to_string())
+            }
+            Need::Ort => ort::library().err(),
+        }
+    }
+}
+
+/// Fashion-MNIST, read once a test program.
+fn official() -> &'static Result<Dataset, String> {
+    static DATASET: OnceLock<Result<Dataset, String>> = OnceLock::new();
+    DATASET.get_or_init(|| load_official_offline().map_err(|error| error.to_string()))
+}
+
+/// Returns Fashion-MNIST; only after [`have`] said that it is there.
+pub fn fashion_mnist() -> &'static Dataset {
+    official().as_ref().expect("asked for after have(Need::Data)")
+}
+
+/// Folder of the records of skipped tests.
+pub fn skip_folder() -> PathBuf {
+    host::project_root().join("target/skipped-tests")
+}
+
+/// Whether the machine has all `needs`; else records `test` as skipped, or fails where `REQUIRE` asks for it.
+pub fn have(test: &str, needs: &[Need]) -> bool {
+    let required = std::env::var("REQUIRE").unwrap_or_default();
+    for need in needs {
+        let Some(problem) = need.missing() else { continue };
+        assert!(
+            !required.split(',').any(|name| name.trim() == need.name()),
+            "{test} needs {}, and REQUIRE={required} forbids skipping it: {problem}",
+            need.name()
+        );
+        eprintln!("skipped: {test} needs {}; get it with: {}", need.name(), need.remedy());
+        let folder = skip_folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(test), need.name()).unwrap();
+        return false;
+    }
+    true
+}
