@@ -10,7 +10,8 @@ use host::model_dir::ModelDir;
 /// The program, kept off the network and away from any real data set.
 fn host() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
-    command.env("FASHION_MNIST_OFFLINE", "1").env_remove("FASHION_MNIST_DIR").env_remove("CI");
+    command.env("FASHION_MNIST_OFFLINE", "1").env("FASHION_MNIST_DOWNLOADS", "/nowhere");
+    command.env_remove("FASHION_MNIST_DIR").env_remove("CI");
     command
 }
 
@@ -137,7 +138,8 @@ fn drawn_garments_are_announced_and_recorded() {
         3,
         &["3aede38d61863908", "train-images-idx3-ubyte.gz", "FASHION_MNIST_DIR", "host data fetch"],
     );
-    fails(host().args(["data", "fetch", "--out", "/dev/null/x"]), 3, &["train-images-idx3-ubyte.gz"]);
+    fails(host().args(["data", "fetch"]), 3, &["FASHION_MNIST_OFFLINE is set"]);
+    fails(host().args(["data", "info", "--dataset", "drawn", "--data", "x"]), 3, &["--data x", "seed"]);
 }
 
 #[test]
@@ -277,7 +279,7 @@ fn impossible_options_are_usage_errors() {
         fails(custom(host().arg("train").args(options), data.path()), 2, &[options[0]]);
     }
     fails(
-        custom(host().args(["train", "--val-split", "1", "--out", "/tmp/never"]), data.path()),
+        custom(host().args(["train", "--val-split", "1", "--out"]).arg(data.path().join("out")), data.path()),
         1,
         &["--val-split 1"],
     );

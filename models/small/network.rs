@@ -126,7 +126,9 @@ const PLACE7: Place = arena::place(LAYERS, 7);
 
 /// Maps an image, `[28][28]` i8 with zero point -128, to ten logits; see [`Network::infer`].
 ///
-/// Every shape is a constant here, and the arena has the right size by its type.
+/// Every shape is a constant here, and the arena has the right size by its type. Not inlined, so that the
+/// linked image shows what an inference takes.
+#[inline(never)]
 pub fn infer(input: &[i8; shared::PIXELS], arena: &mut Arena<ARENA_BYTES>, logits: &mut [i32; shared::CLASSES]) {
     let arena = &mut arena.bytes[..];
     if let Some(write) = arena.get_mut(PLACE0.offset..PLACE0.offset + PLACE0.len) {

@@ -71,6 +71,7 @@ impl DataCommand {
         match self {
             DataCommand::Fetch(args) => {
                 let folder = args.out.unwrap_or_else(locate::download_folder);
+                locate::check_online()?;
                 fetch::fetch(&folder, &fetch::SOURCES, |line| eprintln!("{line}")).map_err(|error| {
                     match error {
                         DatasetError::Missing(problem) => {

@@ -7,10 +7,12 @@ use clap::Args;
 
 use super::{DataArgs, print_line, shown};
 use crate::dataset::Samples;
+use crate::evaluate::accuracy_of;
 use crate::model_dir::{ModelDir, encode};
 use crate::onnx::{float, int8, proto};
 use crate::quantize::network::FirmwareNetwork;
 use crate::quantize::{observe, quantize};
+use crate::runtime::integer::Integer;
 
 /// Training images whose activations decide the ranges.
 pub(super) const CALIBRATION_IMAGES: usize = 1_000;
@@ -35,6 +37,10 @@ impl QuantizeArgs {
         if let Ok(mut manifest) = dir.manifest() {
             manifest.int8_sha256 = sha256;
             manifest.calibration_images = self.images.min(dataset.train.len());
+            if manifest.dataset.sha256 == dataset.sha256 {
+                let mut engine = Integer::new(network.clone(), false);
+                manifest.accuracy.int8 = accuracy_of(&mut engine, &dataset.test)?;
+            }
             manifest.weight_bytes = network.with_network(|network| network.constant_bytes());
             dir.write_manifest(&manifest)?;
         }
@@ -57,6 +63,10 @@ pub(super) fn write(dir: &ModelDir, train: &Samples, images: usize) -> Result<(F
     let quantized = quantize(&layers, &ranges).with_context(|| file.clone())?;
     let network = quantized.to_firmware().with_context(|| file)?;
     let (bytes, sha256) = encode(&int8::write(&quantized));
+    if std::fs::read(dir.int8_onnx()).is_ok_and(|old| old != bytes) {
+        // What a device said of another network says nothing of this one.
+        let _ = std::fs::remove_file(dir.device_record());
+    }
     crate::files::write_whole(&dir.int8_onnx(), &bytes)?;
     Ok((network, sha256))
 }

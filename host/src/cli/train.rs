@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::progress::Progress;
 use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
 use crate::dataset::Kind;
-use crate::evaluate::{accuracy, arg_max_f32};
+use crate::evaluate::accuracy_of;
 use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
-use crate::runtime::{Engine, integer, tract};
+use crate::runtime::{integer, tract};
 use crate::train::device::Backend;
 use crate::train::recipe::{OptimizerName, Schedule};
 use crate::train::run::Job;
@@ -236,16 +236,15 @@ impl TrainArgs {
             }
         };
         let (aug, aug_default) = (recipe.augmentation, defaults.augmentation);
-        let name = |value: &dyn erased::Name| value.name();
         option("epochs", recipe.epochs != defaults.epochs, recipe.epochs.to_string());
         option("batch-size", recipe.batch_size != defaults.batch_size, recipe.batch_size.to_string());
         option("lr", recipe.learning_rate != defaults.learning_rate, recipe.learning_rate.to_string());
         let split = recipe.validation_split;
         option("val-split", split != defaults.validation_split, split.to_string());
         option("seed", recipe.seed != defaults.seed, recipe.seed.to_string());
-        option("optimizer", recipe.optimizer != defaults.optimizer, name(&recipe.optimizer));
+        option("optimizer", recipe.optimizer != defaults.optimizer, value_name(&recipe.optimizer));
         option("weight-decay", recipe.weight_decay != defaults.weight_decay, recipe.weight_decay.to_string());
-        option("schedule", recipe.schedule != defaults.schedule, name(&recipe.schedule));
+        option("schedule", recipe.schedule != defaults.schedule, value_name(&recipe.schedule));
         option("flip", aug.flip != aug_default.flip, aug.flip.to_string());
         option("shift", aug.shift != aug_default.shift, aug.shift.to_string());
         option("cutout", aug.cutout_probability != 0.0, aug.cutout_probability.to_string());
@@ -258,17 +257,9 @@ impl TrainArgs {
     }
 }
 
-/// Names of clap's value enums.
-mod erased {
-    pub(super) trait Name {
-        fn name(&self) -> String;
-    }
-
-    impl<T: clap::ValueEnum> Name for T {
-        fn name(&self) -> String {
-            self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-        }
-    }
+/// Name of a clap value on the command line.
+fn value_name(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Reads the test set: once, for the report.
@@ -278,13 +269,9 @@ fn test_accuracy(
     test: &crate::dataset::Samples,
     validation: f64,
 ) -> Result<Accuracies> {
-    let of = |engine: &mut dyn Engine| -> Result<f64> {
-        let classes: Vec<usize> = engine.logits(test)?.iter().map(arg_max_f32).collect();
-        Ok(accuracy(&classes, &test.labels))
-    };
     let model = dir.read_float()?.context("the float file was written just now")?;
-    let float = of(&mut tract::Tract::float(&model)?)?;
-    let int8 = of(&mut integer::Integer::new(network.clone(), false))?;
+    let float = accuracy_of(&mut tract::Tract::float(&model)?, test)?;
+    let int8 = accuracy_of(&mut integer::Integer::new(network.clone(), false), test)?;
     Ok(Accuracies { float, int8, validation })
 }
 

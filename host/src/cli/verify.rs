@@ -31,6 +31,11 @@ impl VerifyArgs {
         // A missing model is said before the data are read.
         dir.read_int8()?;
         let dataset = self.data.load()?;
+        if let Ok(manifest) = dir.manifest()
+            && manifest.dataset.sha256 != dataset.sha256
+        {
+            eprintln!("remark: {} learned {}, not these images", dir.name(), manifest.dataset.name);
+        }
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
         let report = verify(&dir, dataset.kind.name(), &test)?;
         if self.json {

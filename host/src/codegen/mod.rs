@@ -177,7 +177,8 @@ impl Generator {
             "/// Maps an image, `[28][28]` i8 with zero point -128, to ten logits; see [`Network::infer`].",
         );
         self.line("///");
-        self.line("/// Every shape is a constant here, and the arena has the right size by its type.");
+        self.line("/// Every shape is a constant here, and the arena has the right size by its type. Not inlined, so that the\n/// linked image shows what an inference takes.");
+        self.line("#[inline(never)]");
         self.line("pub fn infer(input: &[i8; shared::PIXELS], arena: &mut Arena<ARENA_BYTES>, logits: &mut [i32; shared::CLASSES]) {");
         self.line("    let arena = &mut arena.bytes[..];");
         for index in 0..layers.len() {

@@ -9,6 +9,8 @@ use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, idx, table};
 
 /// Environment variable naming a folder that holds the official files.
 pub const FOLDER_VARIABLE: &str = "FASHION_MNIST_DIR";
+/// Environment variable that moves the folder of downloads away from the project.
+pub const DOWNLOADS_VARIABLE: &str = "FASHION_MNIST_DOWNLOADS";
 /// Set to anything, this environment variable keeps the program off the network.
 pub const OFFLINE_VARIABLE: &str = "FASHION_MNIST_OFFLINE";
 
@@ -25,9 +27,13 @@ pub enum Choice {
     Custom,
 }
 
-/// Returns the folder that downloads land in: `data/fashion-mnist` of this project.
+fn folder_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the folder that downloads land in: [`DOWNLOADS_VARIABLE`], else `data/fashion-mnist` of this project.
 pub fn download_folder() -> PathBuf {
-    crate::project_root().join("data/fashion-mnist")
+    folder_from(DOWNLOADS_VARIABLE).unwrap_or_else(|| crate::project_root().join("data/fashion-mnist"))
 }
 
 /// Loads the data set asked for; `say` is told what was tried.
@@ -39,6 +45,11 @@ pub fn download_folder() -> PathBuf {
 /// [`DatasetError::WrongDataset`] for MNIST or unknown files, or whatever the readers found wrong.
 pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> Result<Dataset, DatasetError> {
     if choice == Choice::Drawn {
+        if let Some(path) = path {
+            let problem =
+                format!("--data {}: drawn garments come from a seed, not from files", path.display());
+            return Err(DatasetError::Missing(problem));
+        }
         return Ok(drawn::dataset(drawn::DEFAULT_SEED, drawn::TRAIN_PER_CLASS, drawn::TEST_PER_CLASS));
     }
     if let Some(path) = path {
@@ -75,16 +86,27 @@ pub fn load_official_offline() -> Result<Dataset, DatasetError> {
     Err(DatasetError::Missing(where_to_put_them()))
 }
 
-fn candidate_folders() -> Vec<PathBuf> {
-    let from_environment = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty());
-    let root = crate::project_root();
-    from_environment.map(PathBuf::from).into_iter().chain([download_folder(), root.join("data")]).collect()
+/// The folders that may hold the files, in the order they are looked at.
+pub fn candidate_folders() -> Vec<PathBuf> {
+    let data = crate::project_root().join("data");
+    let beside_downloads = folder_from(DOWNLOADS_VARIABLE).is_none().then_some(data);
+    let folders = [folder_from(FOLDER_VARIABLE), Some(download_folder()), beside_downloads];
+    folders.into_iter().flatten().collect()
+}
+
+/// Refuses where the user forbade the network.
+///
+/// # Errors
+/// [`DatasetError::Missing`] with the variable's name.
+pub fn check_online() -> Result<(), DatasetError> {
+    match std::env::var_os(OFFLINE_VARIABLE) {
+        Some(_) => Err(DatasetError::Missing(format!("{OFFLINE_VARIABLE} is set: nothing is downloaded"))),
+        None => Ok(()),
+    }
 }
 
 fn download(say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
-    if std::env::var_os(OFFLINE_VARIABLE).is_some() {
-        return Err(DatasetError::Missing(format!("{OFFLINE_VARIABLE} is set: nothing is downloaded")));
-    }
+    check_online()?;
     let folder = download_folder();
     fetch::fetch(&folder, &fetch::SOURCES, &mut *say)?;
     let found = read_folder(&folder)?.ok_or_else(|| DatasetError::Missing(nothing_in(&folder)))?;

@@ -5,6 +5,9 @@ pub mod verify;
 
 use shared::CLASSES;
 
+use crate::dataset::Samples;
+use crate::runtime::Engine;
+
 /// Returns the index of the largest logit; the lowest index wins ties, everywhere in this project.
 pub fn arg_max_f32(logits: &[f32; CLASSES]) -> usize {
     (1..CLASSES).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
@@ -14,6 +17,15 @@ pub fn arg_max_f32(logits: &[f32; CLASSES]) -> usize {
 pub fn accuracy(predicted: &[usize], labels: &[u8]) -> f64 {
     let correct = predicted.iter().zip(labels).filter(|(p, l)| **p == usize::from(**l)).count();
     correct as f64 / labels.len().max(1) as f64
+}
+
+/// Returns the fraction of images that an engine classifies correctly.
+///
+/// # Errors
+/// The engine's.
+pub fn accuracy_of(engine: &mut dyn Engine, samples: &Samples) -> anyhow::Result<f64> {
+    let classes: Vec<usize> = engine.logits(samples)?.iter().map(arg_max_f32).collect();
+    Ok(accuracy(&classes, &samples.labels))
 }
 
 /// Returns the fraction of positions where `a` and `b` hold the same class.

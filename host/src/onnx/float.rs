@@ -187,16 +187,8 @@ impl<'a> Reader<'a> {
         if proto::int_of(node, "ceil_mode").unwrap_or(0) != 0 {
             return self.refuse(node, "ceil_mode is not supported");
         }
-        let strides = proto::ints_of(node, "strides").unwrap_or_else(|| vec![1, 1]);
-        let pads = proto::ints_of(node, "pads").unwrap_or_else(|| vec![0; 4]);
         let [_, height, width] = self.shape;
-        let window = match (&strides[..], &pads[..]) {
-            (&[y, x], &[top, left, bottom, right]) => {
-                Window::new([height, width], kernel, [y, x], [top, left, bottom, right])
-            }
-            _ => None,
-        };
-        match window {
+        match proto::window_of(node, [height, width], kernel) {
             Some(window) => Ok(window),
             None => self.refuse(node, format!("kernel {kernel:?} does not fit {height}×{width}")),
         }

@@ -183,7 +183,7 @@ fn window_attributes(window: &Window) -> Vec<proto::AttributeProto> {
     ]
 }
 
-/// Reads an int8 model that [`write`] made.
+/// Reads an int8 model that [`write()`] made.
 ///
 /// # Errors
 /// [`OnnxError::Unsupported`] with the node where the graph is no chain of quantized layers.
@@ -308,15 +308,7 @@ impl<'a> Reader<'a> {
 
     fn window(&self, node: &NodeProto, kernel: [usize; 2]) -> Result<Window, OnnxError> {
         let [_, height, width] = self.shape;
-        let strides = proto::ints_of(node, "strides").unwrap_or_default();
-        let pads = proto::ints_of(node, "pads").unwrap_or_default();
-        let window = match (&strides[..], &pads[..]) {
-            (&[y, x], &[top, left, bottom, right]) => {
-                Window::new([height, width], kernel, [y, x], [top, left, bottom, right])
-            }
-            _ => None,
-        };
-        match window {
+        match proto::window_of(node, [height, width], kernel) {
             Some(window) => Ok(window),
             None => self.refuse(node, format!("kernel {kernel:?} does not fit {height}×{width}")),
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use firmware::nn::window::Window;
 use prost::Message;
 pub use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
@@ -148,6 +149,14 @@ pub fn int_of(node: &NodeProto, name: &str) -> Option<i64> {
 /// Returns a node's float attribute.
 pub fn float_of(node: &NodeProto, name: &str) -> Option<f32> {
     node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.f)
+}
+
+/// Reads strides and pads of a convolution or pool; `None` where they are malformed or nothing fits.
+pub fn window_of(node: &NodeProto, size: [usize; 2], kernel: [usize; 2]) -> Option<Window> {
+    let strides = ints_of(node, "strides").unwrap_or_else(|| vec![1, 1]);
+    let pads = ints_of(node, "pads").unwrap_or_else(|| vec![0; 4]);
+    let (&[stride_y, stride_x], &[top, left, bottom, right]) = (&strides[..], &pads[..]) else { return None };
+    Window::new(size, kernel, [stride_y, stride_x], [top, left, bottom, right])
 }
 
 /// Makes an initializer from raw little-endian bytes.

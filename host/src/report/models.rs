@@ -21,7 +21,8 @@ impl Entry {
     /// # Errors
     /// Where the folder cannot be read or a record is damaged.
     pub fn all(folder: &Path) -> Result<Vec<Self>> {
-        let mut paths: Vec<_> = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         paths.sort();
         let mut entries = Vec::new();
         for dir in paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()) {

@@ -1,7 +1,7 @@
 //! ONNX file → burn network again, through burn-import, to prove that the file says what was trained.
 //!
-//! burn-import generates source code. The code for each named network is compiled in ([`small`],
-//! [`article`]); at run time burn-import converts the file at hand, its code is compared with the
+//! burn-import generates source code. The code for each named network is compiled in (`small`,
+//! `article`); at run time burn-import converts the file at hand, its code is compared with the
 //! compiled one, and the weights it extracted are loaded into that. So what runs is exactly what
 //! burn-import makes of the file.
 
