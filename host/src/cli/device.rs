@@ -14,7 +14,7 @@ use super::{DataArgs, Failure, print_json, print_line, shown};
 use crate::dataset::Samples;
 use crate::device::build::{self, Board};
 use crate::device::client::{Client, Identity};
-use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND};
+use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
 use crate::device::log::Line;
 use crate::device::{DeviceError, hil};
 use crate::model_dir::ModelDir;
@@ -113,7 +113,7 @@ struct Connected {
     client: Client,
     identity: Identity,
     log: Option<Receiver<Line>>,
-    _emulator: Option<Box<dyn std::any::Any + Send>>,
+    _emulator: Option<Process>,
 }
 
 impl LinkArgs {
@@ -132,17 +132,14 @@ impl LinkArgs {
 
     /// Connects, and refuses a device with another network than the model's.
     fn connect(&self, board: Board, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
-        let (mut client, log, emulator): (_, _, Option<Box<dyn std::any::Any + Send>>) =
-            match (&self.port, elf) {
-                (Some(port), _) => (Client::over_port(port)?, None, None),
-                (None, Some(elf)) => {
-                    let emulator = Emulator::start(board, elf)?;
-                    let uart = emulator.uart.try_clone().context("the emulator's socket")?;
-                    let (log, guard) = emulator.into_parts();
-                    (Client::over_socket(uart)?, Some(log), Some(Box::new(guard)))
-                }
-                (None, None) => return Err(anyhow!("neither --emulate nor --port")),
-            };
+        let (mut client, log, emulator) = match (&self.port, elf) {
+            (Some(port), _) => (Client::over_port(port)?, None, None),
+            (None, Some(elf)) => {
+                let (uart, log, process) = Emulator::start(board, elf)?.into_parts();
+                (Client::over_socket(uart)?, Some(log), Some(process))
+            }
+            (None, None) => return Err(anyhow!("neither --emulate nor --port")),
+        };
         let identity = client.hello()?;
         if identity.network_hash != dir.network_hash()? {
             return Err(anyhow!(DeviceError::Talk(format!(

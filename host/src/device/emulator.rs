@@ -85,9 +85,9 @@ impl Emulator {
         Ok(Self { process, uart, log })
     }
 
-    /// Splits off the log and the process, which must be kept as long as the board is needed.
-    pub fn into_parts(self) -> (Receiver<Line>, Process) {
-        (self.log, self.process)
+    /// Splits into UART, log and process; the process must be kept as long as the board is needed.
+    pub fn into_parts(self) -> (TcpStream, Receiver<Line>, Process) {
+        (self.uart, self.log, self.process)
     }
 }
 
