@@ -59,10 +59,8 @@ pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> R
     if choice == Choice::Custom {
         return Err(DatasetError::Missing("--dataset custom needs --data FOLDER".into()));
     }
-    for folder in candidate_folders() {
-        if let Some(found) = read_folder(&folder)? {
-            return named(choice, &folder, found);
-        }
+    if let Some(dataset) = find_on_disk(choice)? {
+        return Ok(dataset);
     }
     match download(&mut say) {
         Ok(dataset) => Ok(dataset),
@@ -78,12 +76,17 @@ pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> R
 
 /// Loads the official Fashion-MNIST from disk only, or says why not in one line.
 pub fn load_official_offline() -> Result<Dataset, DatasetError> {
+    find_on_disk(Choice::FashionMnist)?.ok_or_else(|| DatasetError::Missing(where_to_put_them()))
+}
+
+/// Loads from the first candidate folder that holds a data set.
+fn find_on_disk(choice: Choice) -> Result<Option<Dataset>, DatasetError> {
     for folder in candidate_folders() {
         if let Some(found) = read_folder(&folder)? {
-            return named(Choice::FashionMnist, &folder, found);
+            return named(choice, &folder, found).map(Some);
         }
     }
-    Err(DatasetError::Missing(where_to_put_them()))
+    Ok(None)
 }
 
 /// The folders that may hold the files, in the order they are looked at.
