@@ -1,8 +1,26 @@
-//! Finds the generated network that `src/model.rs` includes.
+//! Finds the generated network that `src/model.rs` includes, and whether the core has DSP instructions.
 
 use std::path::{Path, PathBuf};
 
 fn main() {
+    core();
+    network();
+}
+
+/// Sets `cfg(dsp)`: every Armv7E-M core has the extension; on Armv8-M it is an option of the chip.
+fn core() {
+    println!("cargo::rustc-check-cfg=cfg(dsp)");
+    let target = std::env::var("TARGET").unwrap_or_default();
+    let asked = std::env::var_os("CARGO_FEATURE_DSP").is_some();
+    let optional = target.starts_with("thumbv8m.main");
+    if target.starts_with("thumbv7em") || (asked && optional) {
+        println!("cargo::rustc-cfg=dsp");
+    } else if asked && target.starts_with("thumb") {
+        println!("cargo::error=feature `dsp`: {target} has no DSP instructions; build without the feature");
+    }
+}
+
+fn network() {
     println!("cargo:rerun-if-env-changed=FIRMWARE_MODEL");
     if std::env::var_os("CARGO_FEATURE_MODEL").is_none() {
         return;

@@ -64,7 +64,7 @@ pub trait Port {
 /// Link, network and screen of one board. Everything is inside: no heap, about 60 KB at most.
 pub struct App {
     decoder: Decoder<MAX_PAYLOAD>,
-    arena: Arena<{ model::ARENA_BYTES }>,
+    arena: Arena<{ model::ARENA_WORDS }>,
     screen: Screen,
 }
 
@@ -107,7 +107,7 @@ impl App {
             model: model::NAME,
             network_hash: model::NETWORK_HASH,
             kernels: kernel::KERNEL_SET,
-            arena_bytes: model::ARENA_BYTES as u32,
+            arena_bytes: 4 * model::ARENA_WORDS as u32,
             tick_hz: port.tick_hz(),
         };
         emit(Kind::About, sequence, &about.to_bytes(), |byte| port.send(byte));
@@ -222,11 +222,11 @@ mod tests {
         let mut app = App::new();
         let (events, replies) = exchange(&mut app, Kind::Classify, &gray_frame(&pixels));
         let answer = Answer::from_bytes(&replies[0].1).unwrap();
-        let mut arena = Arena::<{ model::ARENA_BYTES }>::new();
+        let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
         let mut logits = [0; CLASSES];
         let frame = Frame::new(PixelFormat::Gray8, 28, 28, &pixels).unwrap();
         let input = quantize_pixels(&frame_to_pixels(&frame));
-        model::NETWORK.infer(&input, &mut arena.bytes, &mut logits).unwrap();
+        model::PLAN.infer(&input, &mut arena.words, &mut logits).unwrap();
         assert_eq!(answer.logits, logits);
         assert_eq!(answer.ticks, 7);
         assert!(matches!(events[..], [Event::Classified(label, _)] if label.index() == arg_max(&logits)));

@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod files;
 pub mod model_dir;
 pub mod onnx;
+pub mod plan;
 pub mod quantize;
 pub mod report;
 pub mod runtime;

@@ -1,114 +1,23 @@
-//! The memory planner: where each activation lies while it is alive.
+//! Memory for the activations and scratch of one inference.
 //!
-//! In a chain an activation lives from the layer that writes it to the layer that reads it, so two are
-//! alive at a time. They take turns at the two ends of the arena: the largest neighbouring pair decides
-//! its size, which is the least a chain of out-of-place layers can do with. The network's input is the
-//! caller's and its logits are the caller's; neither counts.
+//! Where what lies in it is a [plan](super::plan)'s business.
 
-use super::layer::Layer;
-
-/// Where an activation lies, in bytes from the arena's start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// First byte.
-    pub offset: usize,
-    /// Number of activations, a byte each.
-    pub len: usize,
-}
-
-/// Returns the arena's size in bytes for a chain of layers.
-pub const fn arena_bytes(layers: &[Layer<'_>]) -> usize {
-    let mut peak = 0;
-    let mut index = 0;
-    let mut previous = 0;
-    while index < layers.len() {
-        let len = layers[index].output_len();
-        if previous + len > peak {
-            peak = previous + len;
-        }
-        previous = len;
-        index += 1;
-    }
-    peak
-}
-
-/// Returns where layer `index` of the chain writes: even layers at the bottom, odd ones at the top.
-pub const fn place(layers: &[Layer<'_>], index: usize) -> Place {
-    let len = layers[index].output_len();
-    let offset = if index.is_multiple_of(2) { 0 } else { arena_bytes(layers) - len };
-    Place { offset, len }
-}
-
-/// Borrows the activation at `from` for reading and the one at `to` for writing.
-///
-/// Returns `None` where they overlap or leave the arena, which [`place`] excludes.
-#[inline(always)]
-pub fn pair(arena: &mut [i8], from: Place, to: Place) -> Option<(&[i8], &mut [i8])> {
-    if from.offset < to.offset {
-        let (low, high) = arena.split_at_mut_checked(to.offset)?;
-        Some((low.get(from.offset..from.offset + from.len)?, high.get_mut(..to.len)?))
-    } else {
-        let (low, high) = arena.split_at_mut_checked(from.offset)?;
-        Some((high.get(..from.len)?, low.get_mut(to.offset..to.offset + to.len)?))
-    }
-}
-
-/// Static memory for the activations of one inference.
+/// Static memory of so many words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[repr(C, align(8))]
-pub struct Arena<const BYTES: usize> {
-    /// The activations; contents between inferences mean nothing.
-    pub bytes: [i8; BYTES],
+pub struct Arena<const WORDS: usize> {
+    /// Contents between inferences mean nothing.
+    pub words: [u32; WORDS],
 }
 
-impl<const BYTES: usize> Arena<BYTES> {
+impl<const WORDS: usize> Arena<WORDS> {
     /// Makes a zeroed arena, for a `static`.
     pub const fn new() -> Self {
-        Self { bytes: [0; BYTES] }
+        Self { words: [0; WORDS] }
     }
 }
 
-impl<const BYTES: usize> Default for Arena<BYTES> {
+impl<const WORDS: usize> Default for Arena<WORDS> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::layer::MaxPool;
-    use crate::nn::window::Window;
-
-    fn pool(side: usize, size: usize, channels: usize) -> Layer<'static> {
-        let window = Window::new([side, side], [size, size], [size, size], [0; 4]).unwrap();
-        Layer::MaxPool(MaxPool { window, channels })
-    }
-
-    #[test]
-    fn neighbours_never_overlap_and_the_peak_is_used() {
-        let layers = [pool(8, 1, 4), pool(8, 2, 4), pool(4, 1, 4), pool(4, 4, 4)];
-        assert_eq!(arena_bytes(&layers), 256 + 64);
-        let mut highest = 0;
-        for index in 0..layers.len() {
-            let to = place(&layers, index);
-            highest = highest.max(to.offset + to.len);
-            if index > 0 {
-                let from = place(&layers, index - 1);
-                assert!(from.offset + from.len <= to.offset || to.offset + to.len <= from.offset);
-            }
-        }
-        assert_eq!(highest, arena_bytes(&layers));
-    }
-
-    #[test]
-    fn overlapping_or_outlying_places_are_refused() {
-        let mut arena = [0; 10];
-        let at = |offset, len| Place { offset, len };
-        assert!(pair(&mut arena, at(0, 4), at(4, 6)).is_some());
-        assert!(pair(&mut arena, at(6, 4), at(0, 6)).is_some());
-        assert!(pair(&mut arena, at(0, 5), at(4, 6)).is_none());
-        assert!(pair(&mut arena, at(0, 4), at(4, 7)).is_none());
-        assert!(pair(&mut arena, at(3, 3), at(3, 3)).is_none_or(|(_, to)| to.is_empty()));
     }
 }

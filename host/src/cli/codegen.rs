@@ -8,6 +8,8 @@ use clap::Args;
 use super::{print_line, shown};
 use crate::codegen::{SOURCE_FILE, WEIGHTS_FILE, generate};
 use crate::model_dir::ModelDir;
+use crate::plan::{NetworkPlan, Options, Profile};
+use crate::report::{arena, plans};
 
 #[derive(Debug, Args)]
 pub(super) struct CodegenArgs {
@@ -17,13 +19,54 @@ pub(super) struct CodegenArgs {
     /// Where to write network.rs and weights.bin [default: the model folder]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Also draw the arena, step by step, as SVG
+    #[arg(long, value_name = "FILE")]
+    arena: Option<PathBuf>,
+}
+
+/// What the generated network shall be good at.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct PlanArgs {
+    /// Kernels to choose
+    #[arg(long, value_enum, default_value = "speed")]
+    profile: Profile,
+    /// Most bytes of constants, such as 64K or 1M, or `any` [default for speed: 64K, or what the network needs]
+    #[arg(long, value_name = "BYTES", value_parser = parse_budget)]
+    flash: Option<usize>,
+}
+
+/// Reads `any`, `65536`, `64K` or `1M`.
+fn parse_budget(text: &str) -> Result<usize, String> {
+    if text == "any" {
+        return Ok(usize::MAX);
+    }
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1024),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1024 * 1024)),
+    };
+    let number = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    number.ok_or_else(|| "give bytes such as 65536, 64K or 1M, or `any`".into())
+}
+
+impl PlanArgs {
+    pub(super) fn options(self) -> Options {
+        Options { profile: self.profile, flash: self.flash }
+    }
 }
 
 impl CodegenArgs {
     pub(super) fn run(self) -> Result<()> {
         let dir = ModelDir::new(&self.model);
         let out = self.out.unwrap_or_else(|| dir.path().into());
-        for path in write(&dir, &out)? {
+        let plan = NetworkPlan::new(&dir.read_firmware()?, self.plan.options())?;
+        eprint!("{}", plans::account(&plan));
+        for path in write(&plan, &dir, &out)? {
+            print_line(shown(&path))?;
+        }
+        if let Some(path) = self.arena {
+            crate::files::write_whole(&path, arena::svg(&plan, &dir.name()).as_bytes())?;
             print_line(shown(&path))?;
         }
         Ok(())
@@ -31,8 +74,8 @@ impl CodegenArgs {
 }
 
 /// Writes both generated files into `out`; returns their paths.
-pub(super) fn write(dir: &ModelDir, out: &Path) -> Result<[PathBuf; 2]> {
-    let generated = generate(&dir.read_firmware()?, &dir.name(), dir.network_hash()?)?;
+pub(super) fn write(plan: &NetworkPlan, dir: &ModelDir, out: &Path) -> Result<[PathBuf; 2]> {
+    let generated = generate(plan, &dir.name(), dir.network_hash()?)?;
     let paths = [out.join(SOURCE_FILE), out.join(WEIGHTS_FILE)];
     crate::files::write_if_changed(&paths[0], generated.source.as_bytes())?;
     crate::files::write_if_changed(&paths[1], &generated.weights)?;

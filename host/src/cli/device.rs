@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use shared::Label;
 use shared::protocol::Answer;
 
+use super::codegen::PlanArgs;
 use super::{DataArgs, Failure, print_json, print_line, shown};
 use crate::dataset::Samples;
 use crate::device::build::{self, Board};
@@ -39,6 +40,8 @@ pub(super) struct TargetArgs {
     /// Board
     #[arg(long, value_enum, default_value = "mps2-an386")]
     board: Board,
+    #[command(flatten)]
+    plan: PlanArgs,
 }
 
 /// How to reach the device.
@@ -100,7 +103,7 @@ impl DeviceCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
             DeviceCommand::Build(args) => {
-                print_line(shown(&build::build(args.board, &ModelDir::new(&args.model))?))
+                print_line(shown(&build::build(args.board, &ModelDir::new(&args.model), args.plan.options())?))
             }
             DeviceCommand::Run(args) => run_one(&args),
             DeviceCommand::Hil(args) => run_all(&args),
@@ -125,7 +128,7 @@ impl LinkArgs {
             (None, None) => {
                 crate::device::emulator::find()?;
                 eprintln!("building {} with {}", target.board.package(), dir.name());
-                build::build(target.board, dir).map(Some)
+                build::build(target.board, dir, target.plan.options()).map(Some)
             }
         }
     }

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
 use crate::device::DeviceError;
+use crate::plan::PlanningError;
 
 /// Trains, checks and ships a clothing classifier for a microcontroller.
 #[derive(Debug, Parser)]
@@ -136,6 +137,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if let Some(DeviceError::Missing(_)) = cause.downcast_ref() {
             return 5;
+        }
+        if let Some(PlanningError::Flash { .. }) = cause.downcast_ref() {
+            return 4;
         }
         match cause.downcast_ref::<Failure>() {
             Some(Failure::Gate(_)) => return 4,

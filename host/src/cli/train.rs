@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
 use crate::dataset::Kind;
 use crate::evaluate::accuracy_of;
+use crate::plan::{NetworkPlan, Options, Profile};
 use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
 use crate::runtime::{integer, tract};
 use crate::train::device::Backend;
@@ -181,7 +182,9 @@ impl TrainArgs {
         outcome.net.save(&dir.weights())?;
         let onnx_sha256 = export::write_and_check(&outcome.net, &dir, &dataset.test, self.quiet)?;
         let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
-        super::codegen::write(&dir, dir.path())?;
+        let plan = NetworkPlan::new(&network, Options::default())?;
+        super::codegen::write(&plan, &dir, dir.path())?;
+        let smallest = NetworkPlan::new(&network, Profile::Size)?;
         let best = &outcome.history[outcome.best];
         let test = test_accuracy(&dir, &network, &dataset.test, best.validation_accuracy)?;
         let manifest = Manifest {
@@ -194,8 +197,8 @@ impl TrainArgs {
             best_epoch: best.epoch,
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
             accuracy: test,
-            weight_bytes: network.with_network(|network| network.constant_bytes()),
-            activation_bytes: network.with_network(|network| network.arena_bytes()),
+            weight_bytes: smallest.constant_bytes(),
+            activation_bytes: smallest.arena_bytes(),
             macs: network.with_network(|network| network.macs()),
             onnx_sha256,
             int8_sha256,

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::DeviceError;
 use crate::codegen;
 use crate::model_dir::ModelDir;
+use crate::plan::{NetworkPlan, Options};
 
 /// A board that the project has a folder for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,12 +39,19 @@ const DEBIAN_TOOLCHAIN: &str = "debian";
 /// # Errors
 /// [`DeviceError::Missing`] where no compiler has the target, [`DeviceError::Build`] with cargo's output,
 /// or the reason why no code could be generated.
-pub fn build(board: Board, dir: &ModelDir) -> anyhow::Result<PathBuf> {
+pub fn build(board: Board, dir: &ModelDir, options: Options) -> anyhow::Result<PathBuf> {
+    let plan = NetworkPlan::new(&dir.read_firmware()?, options)?;
+    build_plan(board, &plan, &dir.name(), dir.network_hash()?)
+}
+
+/// Builds the board with a plan; see [`build`].
+///
+/// # Errors
+/// As [`build`].
+pub fn build_plan(board: Board, plan: &NetworkPlan, name: &str, hash: [u8; 8]) -> anyhow::Result<PathBuf> {
     let root = crate::project_root();
-    let name = dir.name();
-    let hash = dir.network_hash()?;
-    let generated = codegen::generate(&dir.read_firmware()?, &name, hash)?;
-    let folder = root.join("target/networks").join(&name);
+    let generated = codegen::generate(plan, name, hash)?;
+    let folder = root.join("target/networks").join(format!("{name}-{}", plan.options()));
     crate::files::write_if_changed(&folder.join(codegen::SOURCE_FILE), generated.source.as_bytes())?;
     crate::files::write_if_changed(&folder.join(codegen::WEIGHTS_FILE), &generated.weights)?;
     let target_dir = root.join("target/embedded");
@@ -62,7 +70,7 @@ pub fn build(board: Board, dir: &ModelDir) -> anyhow::Result<PathBuf> {
         cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(DeviceError::Build { model: dir.path().display().to_string(), output }.into());
+        return Err(DeviceError::Build { model: name.to_owned(), output }.into());
     }
     let elf = target_dir.join(board.target()).join("firmware").join(board.package());
     // Images of several models live side by side.

@@ -1,5 +1,7 @@
 //! Pictures and tables of results.
 
+pub mod arena;
 pub mod models;
+pub mod plans;
 pub mod png;
 pub mod table;

@@ -1,8 +1,19 @@
-//! The kernels. [`scalar`] is the reference: plain loops, every core.
+//! The kernels: a reference for every shape, and packed ones that are fast.
 //!
-//! A faster set has the same function names and gives the same bytes.
+//! | module | holds |
+//! |---|---|
+//! | [`scalar`] | the reference: plain loops, any shape |
+//! | [`packed`] | the same layers over repacked weights: schedules, overlapping memory |
+//! | [`routines`] | their inner loops: assembly on cores with DSP, the same algorithm in Rust elsewhere |
+//! | [`instr`] | single DSP instructions for what lies around the loops |
+//!
+//! All give the same bytes. Which ones an inference uses is written in its
+//! [plan](crate::nn::plan), made by `host codegen`.
 
+pub mod instr;
+pub mod packed;
+pub mod routines;
 pub mod scalar;
 
-/// Name of the kernel set that [`infer`](crate::nn::Network::infer) uses.
-pub const KERNEL_SET: &str = "scalar";
+/// Name of the inner loops in this image.
+pub const KERNEL_SET: &str = if cfg!(dsp) { "dsp" } else { "portable" };

@@ -53,11 +53,12 @@ fn main() -> ! {
     systick.enable_counter();
     let mut port = Mps2 { uart: Uart::take(), systick };
     defmt::info!(
-        "network {=str}, hash {=[u8; 8]:02x}, kernels {=str}, arena {=usize} bytes",
+        "network {=str}, hash {=[u8; 8]:02x}, profile {=str}, kernels {=str}, arena {=usize} bytes",
         model::NAME,
         model::NETWORK_HASH,
+        model::PROFILE,
         KERNEL_SET,
-        model::ARENA_BYTES
+        4 * model::ARENA_WORDS
     );
     let app = cortex_m::singleton!(: App = App::new()).expect("main runs once");
     app.welcome();

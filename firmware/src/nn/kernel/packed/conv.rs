@@ -1,0 +1,225 @@
+//! Convolution with any window, 1×1 included, optionally pooled.
+//!
+//! The activations under two neighbouring pixels are widened into a patch; then the patch meets four
+//! output channels at a time. With pooling the four pixels of a window are computed into scratch and
+//! their maximum is kept, so that the unpooled activations never exist.
+
+use super::{Memory, Output, part, splat, take};
+use crate::nn::kernel::instr::{max_i8x4, store, word};
+use crate::nn::kernel::routines::{self, ConvTask};
+use crate::nn::window::Window;
+
+/// Convolution over packed weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedConv<'a> {
+    /// Where the kernel slides.
+    pub window: Window,
+    /// Input channels, a multiple of 4.
+    pub in_channels: usize,
+    /// Output channels, a multiple of 4.
+    pub out_channels: usize,
+    /// As [`conv_2x4`](routines::conv_2x4) reads them; taps row by row, channel pairs (0, 2), (1, 3), (4, 6) ….
+    pub constants: &'a [u32],
+    /// Zero point of the input, which is also the padding.
+    pub input_zero_point: i8,
+    /// Zero point and clamp of the output.
+    pub output: Output,
+    /// Whether 2×2 maximum pooling follows, stride 2, odd edges dropped.
+    pub pool: bool,
+}
+
+impl PackedConv<'_> {
+    /// Returns the channel pairs of a patch.
+    pub const fn steps(&self) -> usize {
+        self.window.taps() * self.in_channels / 2
+    }
+
+    /// Returns height and width of the output.
+    pub const fn out_size(&self) -> [usize; 2] {
+        let halves = if self.pool { 2 } else { 1 };
+        [self.window.out_height / halves, self.window.out_width / halves]
+    }
+
+    /// Returns the activations read.
+    pub const fn input_len(&self) -> usize {
+        self.window.in_pixels() * self.in_channels
+    }
+
+    /// Returns the activations written.
+    pub const fn output_len(&self) -> usize {
+        let [height, width] = self.out_size();
+        height * width * self.out_channels
+    }
+
+    /// Returns the words of scratch: a patch, a pixel of padding, and the four pixels of a pooling window.
+    pub const fn scratch(&self) -> usize {
+        let pooled = if self.pool { self.out_channels } else { 0 };
+        2 * self.steps() + self.in_channels / 4 + pooled
+    }
+
+    /// Returns whether shape and constants are what the kernel needs.
+    pub const fn is_consistent(&self) -> bool {
+        let (input, output) = (self.in_channels, self.out_channels);
+        let [height, width] = self.out_size();
+        input > 0 && output > 0 && height > 0 && width > 0
+            && input.is_multiple_of(4)
+            && output.is_multiple_of(4)
+            && self.constants.len() == output / 4 * (8 + 2 * self.steps())
+    }
+
+    /// Returns how many bytes below the input the output must begin to overwrite only what was read.
+    ///
+    /// The largest, over all pixel pairs, of bytes written with it − first byte that a later one reads.
+    pub const fn overlap(&self) -> usize {
+        let [height, width] = self.out_size();
+        let scale = if self.pool { 2 } else { 1 };
+        let together = if self.pool { 1 } else { 2 };
+        let mut most = 0;
+        let mut pixel = 0;
+        while pixel < height * width {
+            let next = pixel + together;
+            let written = (if next < height * width { next } else { height * width }) * self.out_channels;
+            if next < height * width {
+                let needed = first_read(&self.window, scale * (next / width), scale * (next % width));
+                // A later row begins at its first column, padding or not.
+                let row_after = first_read(&self.window, scale * (next / width + 1), 0);
+                let lowest = if needed < row_after { needed } else { row_after };
+                let lowest = lowest * self.in_channels;
+                if written > lowest && written - lowest > most {
+                    most = written - lowest;
+                }
+            }
+            pixel = next;
+        }
+        most
+    }
+
+    /// Runs the layer.
+    ///
+    /// * `memory`: input `[in_height][in_width][in_channels]`, output `[out_height][out_width][out_channels]`.
+    #[inline(always)]
+    pub fn run(&self, memory: Memory<'_>) {
+        if self.pool { run_pooled(self, memory) } else { run(self, memory) }
+    }
+
+    fn task(&self) -> ConvTask {
+        ConvTask {
+            steps: self.steps() as u32,
+            blocks: (self.out_channels / 4) as u32,
+            pixel_stride: self.out_channels as u32,
+            zero_point: i32::from(self.output.zero_point),
+        }
+    }
+}
+
+/// Index of the first input pixel under the window at an output; 0 in the padding above.
+pub(super) const fn first_read(window: &Window, out_y: usize, out_x: usize) -> usize {
+    let row = (out_y * window.stride_y).saturating_sub(window.pad_top);
+    let column = (out_x * window.stride_x).saturating_sub(window.pad_left);
+    if (out_y * window.stride_y) < window.pad_top { column } else { row * window.in_width + column }
+}
+
+/// Position of an output pixel.
+#[derive(Debug, Clone, Copy)]
+struct Pixel {
+    y: usize,
+    x: usize,
+}
+
+impl Pixel {
+    /// The next one, row by row.
+    #[inline(always)]
+    fn next(self, width: usize) -> Self {
+        if self.x + 1 < width { Self { x: self.x + 1, ..self } } else { Self { y: self.y + 1, x: 0 } }
+    }
+}
+
+#[inline(never)]
+fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+    let patch = take(&mut memory.scratch, 2 * layer.steps());
+    let pad = take(&mut memory.scratch, layer.in_channels / 4);
+    pad.fill(splat(layer.input_zero_point));
+    let pad = crate::bytes::of_words(pad);
+    let [height, width] = layer.out_size();
+    let mut task = layer.task();
+    let mut pixel = Pixel { y: 0, x: 0 };
+    let mut output = memory.output;
+    while pixel.y < height {
+        let mut second = pixel.next(width);
+        if second.y == height {
+            // The last of an odd number: computed twice, written once.
+            second = pixel;
+            task.pixel_stride = 0;
+        }
+        gather(layer, part(memory.activations, memory.input, layer.input_len()), pad, [pixel, second], patch);
+        let Some(written) = memory.activations.get_mut(output..) else { return };
+        routines::conv_2x4(patch, layer.constants, written, &task);
+        output += 2 * layer.out_channels;
+        pixel = second.next(width);
+    }
+    let length = layer.output_len();
+    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
+        layer.output.clamp(output);
+    }
+}
+
+#[inline(never)]
+fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+    let patch = take(&mut memory.scratch, 2 * layer.steps());
+    let pad = take(&mut memory.scratch, layer.in_channels / 4);
+    pad.fill(splat(layer.input_zero_point));
+    let pad = crate::bytes::of_words(pad);
+    let four = crate::bytes::of_words_mut(take(&mut memory.scratch, layer.out_channels));
+    let [height, width] = layer.out_size();
+    let (channels, task) = (layer.out_channels, layer.task());
+    let mut output = memory.output;
+    for index in 0..height * width {
+        let (y, x) = (2 * (index / width.max(1)), 2 * (index % width.max(1)));
+        for row in 0..2 {
+            let input = part(memory.activations, memory.input, layer.input_len());
+            gather(layer, input, pad, [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }], patch);
+            let Some(two) = four.get_mut(2 * row * channels..) else { return };
+            routines::conv_2x4(patch, layer.constants, two, &task);
+        }
+        for channel in (0..channels).step_by(4) {
+            let upper = max_i8x4(word(four, channel), word(four, channels + channel));
+            let lower = max_i8x4(word(four, 2 * channels + channel), word(four, 3 * channels + channel));
+            store(memory.activations, output + channel, max_i8x4(upper, lower));
+        }
+        output += channels;
+    }
+    let length = layer.output_len();
+    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
+        layer.output.clamp(output);
+    }
+}
+
+/// Widens the activations under two pixels into a patch, padding from `pad`.
+#[inline(always)]
+fn gather(layer: &PackedConv<'_>, input: &[i8], pad: &[i8], pixels: [Pixel; 2], patch: &mut [u32]) {
+    let (window, channels) = (&layer.window, layer.in_channels);
+    let row_words = window.kernel_width * channels;
+    // Wrapping: positions in the padding become huge and fail the comparisons.
+    let columns = pixels.map(|pixel| (pixel.x * window.stride_x).wrapping_sub(window.pad_left));
+    let inside = |column: usize| {
+        column < window.in_width && column + window.kernel_width <= window.in_width
+    };
+    let both_inside = inside(columns[0]) && inside(columns[1]);
+    for (tap_y, words) in patch.chunks_exact_mut(row_words.max(1)).enumerate() {
+        let rows = pixels.map(|pixel| (pixel.y * window.stride_y + tap_y).wrapping_sub(window.pad_top));
+        let starts = [0, 1].map(|at| rows[at].wrapping_mul(window.in_width).wrapping_add(columns[at]));
+        if both_inside && rows[0] < window.in_height && rows[1] < window.in_height {
+            let [first, second] = starts.map(|start| part(input, start * channels, row_words));
+            routines::widen_2(first, second, words, row_words / 4);
+            continue;
+        }
+        for (tap_x, words) in words.chunks_exact_mut(channels.max(1)).enumerate() {
+            let [first, second] = [0, 1].map(|at| {
+                let is_inside = rows[at] < window.in_height && columns[at].wrapping_add(tap_x) < window.in_width;
+                let start = starts[at].wrapping_add(tap_x).wrapping_mul(channels);
+                if is_inside { part(input, start, channels) } else { pad }
+            });
+            routines::widen_2(first, second, words, channels / 4);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Calls into `arm.s`. The doors in the parent module have checked every length.
+#![allow(unsafe_code)]
+
+use super::{ConvTask, PLANE_WORDS, PlaneTask, WinogradTask};
+
+core::arch::global_asm!(include_str!("arm.s"), options(raw));
+
+unsafe extern "C" {
+    fn firmware_widen_2(first: *const i8, second: *const i8, words: *mut u32, quads: usize);
+    fn firmware_conv_2x4(patch: *const u32, constants: *const u32, output: *mut i8, task: *const ConvTask);
+    fn firmware_winograd_2x4(
+        tiles: *const u32,
+        weights: *const u32,
+        products: *mut i32,
+        task: *const WinogradTask,
+    );
+    fn firmware_dense_8(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
+    fn firmware_dense_2(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
+}
+
+#[inline(always)]
+pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
+    // SAFETY: the door checked that the slices hold 4 · quads bytes and words, and that quads > 0.
+    unsafe { firmware_widen_2(first.as_ptr(), second.as_ptr(), words.as_mut_ptr(), quads) }
+}
+
+#[inline(always)]
+pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    // SAFETY: the door checked the slices against the task's counts, none of which is zero.
+    unsafe { firmware_conv_2x4(patch.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
+}
+
+#[inline(always)]
+pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: &WinogradTask) {
+    // SAFETY: the door checked the slices against the task's counts; steps is at least 2.
+    unsafe { firmware_winograd_2x4(tiles.as_ptr(), weights.as_ptr(), products.as_mut_ptr(), task) }
+}
+
+#[inline(always)]
+pub fn dense_8(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
+    // SAFETY: the door checked input and weights, quads > 0, and its `sums` has eight places.
+    unsafe { firmware_dense_8(input.as_ptr(), weights.as_ptr(), sums.as_mut_ptr(), quads) }
+}
+
+#[inline(always)]
+pub fn dense_2(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
+    // SAFETY: the door checked input and weights, quads > 0, and its `sums` has two places.
+    unsafe { firmware_dense_2(input.as_ptr(), weights.as_ptr(), sums.as_mut_ptr(), quads) }
+}
+
+macro_rules! plane {
+    ($($name:ident, $routine:ident;)+) => {$(
+        #[inline(always)]
+        pub fn $name(plane: &[u32], constants: &[u32; PLANE_WORDS], output: &mut [i8], task: &PlaneTask) {
+            unsafe extern "C" {
+                fn $routine(
+                    plane: *const u32, constants: *const u32, output: *mut i8, task: *const PlaneTask,
+                );
+            }
+            // SAFETY: the door checked that the plane holds the rows and that the last output lies inside.
+            unsafe { $routine(plane.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
+        }
+    )+};
+}
+
+plane! {
+    plane_stride1_32, firmware_plane_stride1_32;
+    plane_stride1_64, firmware_plane_stride1_64;
+    plane_stride2_32, firmware_plane_stride2_32;
+    plane_stride2_64, firmware_plane_stride2_64;
+    plane_pool_32, firmware_plane_pool_32;
+    plane_pool_64, firmware_plane_pool_64;
+}

@@ -1,0 +1,492 @@
+@ The inner loops for Armv7E-M, one section a routine so that the linker keeps what a network calls.
+@
+@ Contracts (arguments, layouts, alignment) and the portable twins: mod.rs and portable.rs.
+@ All follow AAPCS: r0-r3 arguments, r4-r11 and lr saved, sp 8-aligned at entry. Only LDR reads
+@ unaligned addresses; LDRD and LDM need the words that the contracts promise.
+@
+@ "Enter in the middle": loops are unrolled UNROLL times, and the first pass jumps over as many units
+@ as make the count a multiple. So a unit's code size is a constant here, checked by the emulator tests.
+ .syntax unified
+ .thumb
+
+.macro ROUTINE name
+ .section .text.firmware_\name,"ax",%progbits
+ .p2align 2
+ .global firmware_\name
+ .type firmware_\name,%function
+ .thumb_func
+firmware_\name:
+.endm
+
+.macro END name
+ .size firmware_\name, . - firmware_\name
+.endm
+
+@ r = address in the loop at `start` that leaves `count` mod `unroll` units (all of them for 0).
+.macro ENTRY r, count, start, unroll, unit_bytes, scratch
+ rsb \r,\count,#0
+ and \r,\r,#(\unroll-1)
+ mov \scratch,#\unit_bytes
+ mul \r,\r,\scratch
+ adr.w \scratch,\start
+ add \r,\r,\scratch
+ orr \r,\r,#1
+.endm
+
+@ ---- widen_2: bytes of two pixels to interleaved i16 pairs -----------------------------------------
+@ r0 first pixel, r1 second pixel, r2 words, r3 quads > 0
+.macro WIDEN
+ ldr r6,[r0],#4
+ ldr r7,[r1],#4
+ sxtb16 r4,r6
+ sxtb16 r5,r7
+ sxtb16 r6,r6,ror #8
+ sxtb16 r7,r7,ror #8
+ stmia r2!,{r4-r7}
+.endm
+ ROUTINE widen_2
+ push {r4-r7}
+ lsrs r3,r3,#1
+ bcc.n 1f
+ WIDEN
+ cbz r3,2f
+1:
+ WIDEN
+ WIDEN
+ subs r3,r3,#1
+ bne.n 1b
+2:
+ pop {r4-r7}
+ bx lr
+ END widen_2
+
+@ ---- conv_2x4: two pixels by four output channels a block ------------------------------------------
+@ r0 patch, r1 constants, r2 output, r3 {steps, blocks, pixel stride, zero point}
+@ Loop: r2 r3 activations, r4 r5 weights, r6-r9 sums of pixel 0, r10-r12 lr of pixel 1.
+@ Words hold channel A in even bytes and B + carry in odd ones: as lanes they are A + 256 B, so the
+@ odd sums come out as sum(A) + 256 sum(B) and cost no unpacking.
+.equ CONV_UNROLL, 8
+.equ CONV_UNIT, 46
+ ROUTINE conv_2x4
+ push {r4-r11,lr}
+ sub sp,#28
+ ldmia r3,{r4-r7}
+ add r8,r0,r4,lsl #3
+ add r9,r2,r6
+ add r10,r2,r5,lsl #2
+ strd r0,r8,[sp,#0]          @ patch, its end
+ strd r2,r9,[sp,#8]          @ output of both pixels
+ strd r7,r10,[sp,#16]        @ zero point, end of output
+ ENTRY r8,r4,2f,CONV_UNROLL,CONV_UNIT,r5
+ str r8,[sp,#24]
+1:
+ ldmia r1!,{r6-r9}
+ mov r10,r6
+ mov r11,r7
+ mov r12,r8
+ mov lr,r9
+ ldr r2,[sp,#24]
+ bx r2
+2:
+.rept CONV_UNROLL
+ ldrd r2,r3,[r0],#8
+ ldmia r1!,{r4,r5}
+ smlad r7,r2,r4,r7
+ smlad r11,r3,r4,r11
+ smlad r9,r2,r5,r9
+ smlad lr,r3,r5,lr
+ sxtb16 r4,r4
+ sxtb16 r5,r5
+ smlad r6,r2,r4,r6
+ smlad r10,r3,r4,r10
+ smlad r8,r2,r5,r8
+ smlad r12,r3,r5,r12
+.endr
+ ldr r2,[sp,#4]
+ cmp r0,r2
+ bne.w 2b
+ sub r7,r7,r6
+ sub r9,r9,r8
+ sub r11,r11,r10
+ sub lr,lr,r12
+ asr r7,r7,#8
+ asr r9,r9,#8
+ asr r11,r11,#8
+ asr lr,lr,#8
+ ldmia r1!,{r2-r5}
+ ldr r0,[sp,#16]
+ smmlar r6,r6,r2,r0
+ smmlar r10,r10,r2,r0
+ smmlar r7,r7,r3,r0
+ smmlar r11,r11,r3,r0
+ smmlar r8,r8,r4,r0
+ smmlar r12,r12,r4,r0
+ smmlar r9,r9,r5,r0
+ smmlar lr,lr,r5,r0
+ ldrd r2,r3,[sp,#8]
+ ssat r6,#8,r6
+ ssat r7,#8,r7
+ ssat r8,#8,r8
+ ssat r9,#8,r9
+ ssat r10,#8,r10
+ ssat r11,#8,r11
+ ssat r12,#8,r12
+ ssat lr,#8,lr
+ strb r10,[r3],#1
+ strb r11,[r3],#1
+ strb r12,[r3],#1
+ strb lr,[r3],#1
+ strb r6,[r2],#1
+ strb r7,[r2],#1
+ strb r8,[r2],#1
+ strb r9,[r2],#1
+ ldr r4,[sp,#20]
+ ldr r0,[sp,#0]
+ strd r2,r3,[sp,#8]
+ cmp r2,r4
+ bne.w 1b
+ add sp,#28
+ pop {r4-r11,pc}
+ END conv_2x4
+
+@ ---- winograd_2x4: two tiles by four output channels, every position -------------------------------
+@ r0 tiles, r1 weights, r2 products, r3 {steps > 1, positions}
+.equ WINOGRAD_UNROLL, 16
+.equ WINOGRAD_UNIT, 40
+ ROUTINE winograd_2x4
+ push {r4-r11,lr}
+ sub sp,#20
+ ldrd r4,r5,[r3]
+ lsl r6,r4,#3
+ add r7,r0,r6                @ end of the first position
+ mla r8,r5,r6,r0             @ end of the last
+ strd r7,r6,[sp,#0]
+ str r8,[sp,#8]
+ str r2,[sp,#12]
+ sub r4,r4,#1
+ ENTRY r6,r4,2f,WINOGRAD_UNROLL,WINOGRAD_UNIT,r5
+ str r6,[sp,#16]
+1:
+ ldrd r2,r3,[r0],#8
+ ldmia r1!,{r4,r5}
+ smuad r6,r2,r4
+ smuad r10,r3,r4
+ smuad r7,r2,r5
+ smuad r11,r3,r5
+ ldmia r1!,{r4,r5}
+ smuad r8,r2,r4
+ smuad r12,r3,r4
+ smuad r9,r2,r5
+ smuad lr,r3,r5
+ ldr r2,[sp,#16]
+ bx r2
+2:
+.rept WINOGRAD_UNROLL
+ ldrd r2,r3,[r0],#8
+ ldmia r1!,{r4,r5}
+ smlad r6,r2,r4,r6
+ smlad r10,r3,r4,r10
+ smlad r7,r2,r5,r7
+ smlad r11,r3,r5,r11
+ ldmia r1!,{r4,r5}
+ smlad r8,r2,r4,r8
+ smlad r12,r3,r4,r12
+ smlad r9,r2,r5,r9
+ smlad lr,r3,r5,lr
+.endr
+ ldrd r2,r3,[sp,#0]
+ cmp r0,r2
+ bne.w 2b
+ add r2,r2,r3
+ ldrd r3,r4,[sp,#8]
+ str r2,[sp,#0]
+ stmia r4!,{r6-r12,lr}
+ str r4,[sp,#12]
+ cmp r0,r3
+ bne.w 1b
+ add sp,#20
+ pop {r4-r11,pc}
+ END winograd_2x4
+
+@ ---- dense_8, dense_2: one row of inputs by eight or two outputs ------------------------------------
+@ r0 inputs, r1 weights, r2 sums, r3 quads > 0
+.equ DENSE_UNROLL, 4
+.macro DENSE_WORD x, w, even, odd
+ smlad \odd,\x,\w,\odd
+ sxtb16 \w,\w
+ smlad \even,\x,\w,\even
+.endm
+ ROUTINE dense_8
+ push {r2,r4-r11,lr}
+ sub sp,#8
+ add r4,r0,r3,lsl #2
+ str r4,[sp,#0]
+ ENTRY r4,r3,2f,DENSE_UNROLL,124,r5
+ mov r5,#0
+ mov r6,#0
+ mov r7,#0
+ mov r8,#0
+ mov r9,#0
+ mov r10,#0
+ mov r11,#0
+ mov r12,#0
+ bx r4
+2:
+.rept DENSE_UNROLL
+ ldr r3,[r0],#4
+ sxtb16 r2,r3
+ sxtb16 r3,r3,ror #8
+.irp x,r2,r3
+ ldrd r4,lr,[r1],#8
+ DENSE_WORD \x,r4,r5,r6
+ DENSE_WORD \x,lr,r7,r8
+ ldrd r4,lr,[r1],#8
+ DENSE_WORD \x,r4,r9,r10
+ DENSE_WORD \x,lr,r11,r12
+.endr
+.endr
+ ldr r2,[sp,#0]
+ cmp r0,r2
+ bne.w 2b
+ ldr r0,[sp,#8]
+ sub r6,r6,r5
+ sub r8,r8,r7
+ sub r10,r10,r9
+ sub r12,r12,r11
+ asr r6,r6,#8
+ asr r8,r8,#8
+ asr r10,r10,#8
+ asr r12,r12,#8
+ stmia r0,{r5-r12}
+ add sp,#12
+ pop {r4-r11,pc}
+ END dense_8
+
+ ROUTINE dense_2
+ push {r4-r7,lr}
+ add r3,r0,r3,lsl #2
+ movs r5,#0
+ movs r6,#0
+2:
+ ldr r7,[r0],#4
+ sxtb16 r12,r7
+ sxtb16 r7,r7,ror #8
+ ldr r4,[r1],#4
+ DENSE_WORD r12,r4,r5,r6
+ ldr r4,[r1],#4
+ DENSE_WORD r7,r4,r5,r6
+ cmp r0,r3
+ bne.n 2b
+ subs r6,r6,r5
+ asrs r6,r6,#8
+ strd r5,r6,[r2]
+ pop {r4-r7,pc}
+ END dense_2
+
+@ ---- plane_*: 3x3 over one plane of i16, weights in registers ---------------------------------------
+@ r0 plane, r1 {row weights a b c, bias, multiplier}, r2 output, r3 {width, rows, zero point, stride}
+@ A row weight word is w0 w1 w1 w2; unpacked r4 r5 = (w0 w1) (w1 w2) of row a, r6 r7 of b, r8 r9 of c.
+@ r1 r3 activations, r10 bias, r11 output stride, r12 lr sums.
+.equ PLANE_UNROLL, 4
+.equ PLANE_MULTIPLIER, 0    @ and zero point at 4
+.equ PLANE_ENTRY, 8
+.equ PLANE_ROW_END, 12
+.equ PLANE_ADVANCE, 16
+.equ PLANE_LAST_END, 20
+.equ PLANE_ODD, 24
+.equ PLANE_BIAS, 28
+.equ PLANE_STRIDE, 32
+.equ PLANE_FRAME, 36
+
+@ shift: log2 of the plane's bytes a unit; halve: 1 where a unit is two outputs
+.macro PLANE_BEGIN row_step, shift, halve, unit_bytes
+ push {r4-r11,lr}
+ sub sp,#PLANE_FRAME
+ ldmia r3,{r8-r11}
+ ldmia r1,{r4,r5,r6,r7,r12}
+ strd r12,r10,[sp,#PLANE_MULTIPLIER]
+ strd r7,r11,[sp,#PLANE_BIAS]
+.if \halve
+ lsr r10,r8,#1
+ and r8,r8,#1
+ str r8,[sp,#PLANE_ODD]
+.else
+ mov r10,r8
+.endif
+ rsb r12,r10,#0
+ and r12,r12,#(PLANE_UNROLL-1)
+ add lr,r10,r12
+ sub r0,r0,r12,lsl #\shift
+ add r3,r0,lr,lsl #\shift
+ str r3,[sp,#PLANE_ROW_END]
+ mov r1,#\row_step
+ mla r3,r9,r1,r3
+ str r3,[sp,#PLANE_LAST_END]
+ sub r1,r1,lr,lsl #\shift
+ str r1,[sp,#PLANE_ADVANCE]
+ ENTRY r12,r10,2f,PLANE_UNROLL,\unit_bytes,r1
+ str r12,[sp,#PLANE_ENTRY]
+ mov r10,r7
+ sxtb16 r8,r6
+ sxtb16 r9,r6,ror #8
+ sxtb16 r6,r5
+ sxtb16 r7,r5,ror #8
+ sxtb16 r5,r4,ror #8
+ sxtb16 r4,r4
+1:
+ ldr r1,[sp,#PLANE_ENTRY]
+ bx r1
+.endm
+
+.macro PLANE_PASS_END unit_plane_bytes
+ add r0,r0,#(PLANE_UNROLL*\unit_plane_bytes)
+ ldr r1,[sp,#PLANE_ROW_END]
+ cmp r0,r1
+ bne.w 2b
+.endm
+
+.macro PLANE_ROW_NEXT row_step
+ ldr r1,[sp,#PLANE_ROW_END]
+ ldr r3,[sp,#PLANE_ADVANCE]
+ add r0,r0,r3
+ add r1,r1,#\row_step
+ str r1,[sp,#PLANE_ROW_END]
+ ldr r3,[sp,#PLANE_LAST_END]
+ cmp r1,r3
+ bne.w 1b
+ add sp,#PLANE_FRAME
+ pop {r4-r11,pc}
+.endm
+
+@ two neighbouring outputs of one kernel row, words r1 r3 loaded
+.macro PLANE_TWO w01, w12, left, right, left_in, right_in
+ smlad \left,r1,\w01,\left_in
+ smlabt \left,r3,\w12,\left
+ smlatb \right,r1,\w01,\right_in
+ smlad \right,r3,\w12,\right
+.endm
+
+@ the single output at the end of an odd row
+.macro PLANE_ODD_OUTPUT pitch
+ ldr r3,[sp,#PLANE_ODD]
+ cbz r3,3f
+ ldrd r1,r3,[r0]
+ smlad r12,r1,r4,r10
+ smlabt r12,r3,r5,r12
+ ldrd r1,r3,[r0,#\pitch]
+ smlad r12,r1,r6,r12
+ smlabt r12,r3,r7,r12
+ ldrd r1,r3,[r0,#(2*\pitch)]
+ smlad r12,r1,r8,r12
+ smlabt r12,r3,r9,r12
+ ldrd r1,r3,[sp,#PLANE_MULTIPLIER]
+ smmlar r12,r12,r1,r3
+ ssat r12,#8,r12
+ strb.w r12,[r2]
+ add r2,r2,r11
+3:
+.endm
+
+.macro PLANE_STORE_TWO
+ ldrd r1,r3,[sp,#PLANE_MULTIPLIER]
+ smmlar r12,r12,r1,r3
+ smmlar lr,lr,r1,r3
+ ssat r12,#8,r12
+ ssat lr,#8,lr
+ strb.w r12,[r2]
+ strb.w lr,[r2,r11]
+ add.w r2,r2,r11,lsl #1
+.endm
+
+.macro PLANE_STRIDE1 pitch
+ ROUTINE plane_stride1_\pitch
+ PLANE_BEGIN \pitch,2,1,92
+2:
+.set i,0
+.rept PLANE_UNROLL
+ ldrd r1,r3,[r0,#(4*i)]
+ PLANE_TWO r4,r5,r12,lr,r10,r10
+ ldrd r1,r3,[r0,#(4*i+\pitch)]
+ PLANE_TWO r6,r7,r12,lr,r12,lr
+ ldrd r1,r3,[r0,#(4*i+2*\pitch)]
+ PLANE_TWO r8,r9,r12,lr,r12,lr
+ PLANE_STORE_TWO
+.set i,i+1
+.endr
+ PLANE_PASS_END 4
+ PLANE_ODD_OUTPUT \pitch
+ PLANE_ROW_NEXT \pitch
+ END plane_stride1_\pitch
+.endm
+ PLANE_STRIDE1 32
+ PLANE_STRIDE1 64
+
+@ two outputs, two columns apart, of one kernel row
+.macro PLANE_APART offset, w01, w12, left_in, right_in
+ ldrd r1,r3,[r0,#(\offset)]
+ smlad r12,r1,\w01,\left_in
+ smlabt r12,r3,\w12,r12
+ ldr.w r1,[r0,#(\offset+8)]
+ smlad lr,r3,\w01,\right_in
+ smlabt lr,r1,\w12,lr
+.endm
+.macro PLANE_STRIDE2 pitch
+ ROUTINE plane_stride2_\pitch
+ PLANE_BEGIN 2*\pitch,3,1,104
+2:
+.set i,0
+.rept PLANE_UNROLL
+ PLANE_APART (8*i),r4,r5,r10,r10
+ PLANE_APART (8*i+\pitch),r6,r7,r12,lr
+ PLANE_APART (8*i+2*\pitch),r8,r9,r12,lr
+ PLANE_STORE_TWO
+.set i,i+1
+.endr
+ PLANE_PASS_END 8
+ PLANE_ODD_OUTPUT \pitch
+ PLANE_ROW_NEXT 2*\pitch
+ END plane_stride2_\pitch
+.endm
+ PLANE_STRIDE2 32
+ PLANE_STRIDE2 64
+
+@ four outputs, their maximum requantized; r10 bias and then a sum, r11 a sum
+.macro LARGER a, b
+ cmp.n \a,\b
+ it lt
+ movlt.n \a,\b
+.endm
+.macro PLANE_POOL pitch
+ ROUTINE plane_pool_\pitch
+ PLANE_BEGIN 2*\pitch,2,0,154
+2:
+.set i,0
+.rept PLANE_UNROLL
+ ldr.w r10,[sp,#PLANE_BIAS]
+ ldrd r1,r3,[r0,#(4*i)]
+ PLANE_TWO r4,r5,r12,lr,r10,r10
+ ldrd r1,r3,[r0,#(4*i+\pitch)]
+ PLANE_TWO r6,r7,r12,lr,r12,lr
+ PLANE_TWO r4,r5,r11,r10,r10,r10
+ ldrd r1,r3,[r0,#(4*i+2*\pitch)]
+ PLANE_TWO r8,r9,r12,lr,r12,lr
+ PLANE_TWO r6,r7,r11,r10,r11,r10
+ ldrd r1,r3,[r0,#(4*i+3*\pitch)]
+ PLANE_TWO r8,r9,r11,r10,r11,r10
+ LARGER r12,lr
+ LARGER r11,r10
+ LARGER r12,r11
+ ldrd r1,r3,[sp,#PLANE_MULTIPLIER]
+ smmlar r12,r12,r1,r3
+ ssat r12,#8,r12
+ strb.w r12,[r2]
+ ldr.n r1,[sp,#PLANE_STRIDE]
+ add.n r2,r2,r1
+.set i,i+1
+.endr
+ PLANE_PASS_END 4
+ PLANE_ROW_NEXT 2*\pitch
+ END plane_pool_\pitch
+.endm
+ PLANE_POOL 32
+ PLANE_POOL 64

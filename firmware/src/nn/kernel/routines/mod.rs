@@ -1,0 +1,173 @@
+//! The inner loops of the packed kernels: assembly on cores with DSP, portable Rust elsewhere.
+//!
+//! | routine | computes | twin |
+//! |---|---|---|
+//! | [`widen_2`] | bytes of two pixels → interleaved i16 pairs | [`portable`] |
+//! | [`conv_2x4`] | 2 pixels × 4 channels a block, requantized | |
+//! | [`winograd_2x4`] | 2 tiles × 4 channels, all positions | |
+//! | [`dense_sums`] | one row of inputs × 8 or 2 outputs | |
+//! | [`plane`] | 3×3 over one plane, weights in registers, optionally 2×2-pooled | |
+//!
+//! The functions here are the safe doors: they check lengths, and do nothing where the contract is not
+//! met, which the plan's own check excludes. Behind them `arm.s` and `portable.rs` have the same names.
+//!
+//! **Paired weights.** A byte pair of a weight word holds weight A in its even byte and, in its odd byte,
+//! weight B − \[A < 0\], so that as an i16 lane it is A + 256·B. A multiply-accumulate over whole words
+//! sums x·A + 256·x·B, one over the unpacked even bytes sums x·A, and
+//! (first − second) / 256 is Σ x·B: two channels for one unpacking instruction. Exact as long as
+//! |Σ x·B| < 2²³ ([`PAIRED_LIMIT`]), which is checked when a plan is made.
+
+#[cfg(dsp)]
+mod arm;
+pub mod portable;
+
+#[cfg(dsp)]
+use arm as implementation;
+#[cfg(not(dsp))]
+use portable as implementation;
+
+/// Bound on |bias + Σ x·w| of channels in odd bytes; see the module's text.
+pub const PAIRED_LIMIT: i64 = 1 << 23;
+
+/// Arguments of [`conv_2x4`].
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct ConvTask {
+    /// Channel pairs of a patch: taps × channels / 2; at least 1.
+    pub steps: u32,
+    /// Blocks of four output channels; at least 1.
+    pub blocks: u32,
+    /// Bytes from an output of the first pixel to that of the second; 0 keeps only the first.
+    pub pixel_stride: u32,
+    /// Zero point of the output, −128..=127.
+    pub zero_point: i32,
+}
+
+/// Arguments of [`winograd_2x4`].
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct WinogradTask {
+    /// Channel pairs; at least 2.
+    pub steps: u32,
+    /// Positions of a tile, 16 or 36.
+    pub positions: u32,
+}
+
+/// Arguments of [`plane`].
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct PlaneTask {
+    /// Outputs of a row; at least 2 without pooling.
+    pub width: u32,
+    /// Rows of outputs; at least 1.
+    pub rows: u32,
+    /// Zero point of the output, −128..=127.
+    pub zero_point: i32,
+    /// Bytes from one output to the next: the channels of the layer.
+    pub stride: u32,
+}
+
+/// Words of a channel's constants for [`plane`]: three rows of weights, bias, multiplier.
+pub const PLANE_WORDS: usize = 5;
+
+/// Widens `quads · 4` bytes of two pixels to i16 pairs.
+///
+/// * `first`, `second`: bytes c0 c1 c2 c3 c4 …, at least `4 · quads`, any alignment.
+/// * `words`: for each quad (c0, c2) of the first, (c0, c2) of the second, (c1, c3) of each.
+#[inline(always)]
+pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
+    if quads == 0 || first.len() < 4 * quads || second.len() < 4 * quads || words.len() < 4 * quads {
+        return;
+    }
+    implementation::widen_2(first, second, words, quads);
+}
+
+/// Two pixels by all output channels of a convolution.
+///
+/// * `patch`: `[steps][2]` words, pairs of activations of either pixel.
+/// * `constants`: `[blocks]` of four start values, `[steps][2]` words of paired weights (channels 0 1 and
+///   2 3), four multipliers. The start value of an odd channel is bias of the even one + 256 · its own.
+/// * `output`: `4 · blocks` bytes, and as many again from `pixel_stride` on.
+#[inline(always)]
+pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    let (steps, blocks) = (task.steps as usize, task.blocks as usize);
+    let is_empty = steps == 0 || blocks == 0;
+    let fits = patch.len() >= 2 * steps && constants.len() >= blocks * (8 + 2 * steps);
+    if is_empty || !fits || output.len() < task.pixel_stride as usize + 4 * blocks {
+        return;
+    }
+    implementation::conv_2x4(patch, constants, output, task);
+}
+
+/// Two transformed tiles by four output channels, position by position.
+///
+/// * `tiles`: `[positions][steps][2]` words, pairs of transformed activations of either tile.
+/// * `weights`: `[positions][steps][4]` words, pairs of transformed weights.
+/// * `products`: `[positions][8]`: four channels of the first tile, four of the second.
+#[inline(always)]
+pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: &WinogradTask) {
+    let (steps, positions) = (task.steps as usize, task.positions as usize);
+    let fits = tiles.len() >= 2 * steps * positions && weights.len() >= 4 * steps * positions;
+    if steps < 2 || positions == 0 || !fits || products.len() < 8 * positions {
+        return;
+    }
+    implementation::winograd_2x4(tiles, weights, products, task);
+}
+
+/// Sums of products of one row of inputs, for `OUTPUTS` = 8 or 2 outputs, without bias.
+///
+/// * `input`: at least `4 · quads` bytes, any alignment.
+/// * `weights`: `[quads][2][OUTPUTS / 2]` words of paired weights: for inputs (0, 2), then for (1, 3).
+///
+/// Exact for up to [`DENSE_CHUNK`] inputs, whatever the weights.
+#[inline(always)]
+pub fn dense_sums<const OUTPUTS: usize>(input: &[i8], weights: &[u32], quads: usize) -> [i32; OUTPUTS] {
+    let mut sums = [0; OUTPUTS];
+    if quads == 0 || input.len() < 4 * quads || weights.len() < quads * OUTPUTS {
+        return sums;
+    }
+    match OUTPUTS {
+        8 => implementation::dense_8(input, weights, &mut sums, quads),
+        2 => implementation::dense_2(input, weights, &mut sums, quads),
+        _ => {}
+    }
+    sums
+}
+
+/// Most inputs for [`dense_sums`]: 512 · 128 · 127 < 2²³.
+pub const DENSE_CHUNK: usize = 512;
+
+/// 3×3 over one plane: `STRIDE` 1 or 2, or pooled (`POOL`, stride 1, maximum of 2×2).
+///
+/// * `plane`: rows of `PITCH` bytes (32 or 64), i16 pairs, padding included; `plane_words` gives its size.
+/// * `constants`: [`PLANE_WORDS`]: bytes w0 w1 w1 w2 of each kernel row, bias, multiplier.
+/// * `output`: one byte every `stride`, row after row.
+#[inline(always)]
+pub fn plane<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
+    plane: &[u32],
+    constants: &[u32; PLANE_WORDS],
+    output: &mut [i8],
+    task: &PlaneTask,
+) {
+    let (width, rows) = (task.width as usize, task.rows as usize);
+    let fits = plane.len() >= plane_words(rows, if POOL { 2 } else { STRIDE }, POOL, PITCH);
+    let outputs = width * rows;
+    if rows == 0 || width < 2 || !fits || output.len() < (outputs - 1) * task.stride as usize + 1 {
+        return;
+    }
+    match (STRIDE, POOL, PITCH) {
+        (1, false, 32) => implementation::plane_stride1_32(plane, constants, output, task),
+        (1, false, 64) => implementation::plane_stride1_64(plane, constants, output, task),
+        (2, false, 32) => implementation::plane_stride2_32(plane, constants, output, task),
+        (2, false, 64) => implementation::plane_stride2_64(plane, constants, output, task),
+        (1, true, 32) => implementation::plane_pool_32(plane, constants, output, task),
+        (1, true, 64) => implementation::plane_pool_64(plane, constants, output, task),
+        _ => {}
+    }
+}
+
+/// Words of a plane that yields `rows` rows of outputs, `row_step` rows apart.
+pub const fn plane_words(rows: usize, row_step: usize, pool: bool, pitch: usize) -> usize {
+    let last_rows = if pool { 4 } else { 3 };
+    (rows.saturating_sub(1) * row_step + last_rows) * pitch / 4
+}

@@ -1,0 +1,359 @@
+//! A plan: what an inference does step by step, and where in memory.
+//!
+//! The host turns a network into a plan: it fuses layers, chooses a kernel for each, repacks weights and
+//! lays out the arena. Here a plan is only run, and checked: [`Plan::new`] proves that every step finds
+//! its input unharmed, in a `const` at compile time.
+//!
+//! The arena is one run of words. A step's input and output lie at bytes of its lower part and may
+//! overlap as far as the kernel allows ([`Overlap`]); its scratch is everything from a word above them.
+
+use shared::{CLASSES, PIXELS};
+
+use super::ends::{Place, pair};
+use super::kernel::packed::conv::PackedConv;
+use super::kernel::packed::dense::PackedDense;
+use super::kernel::packed::plane::PlaneConv;
+use super::kernel::packed::winograd::WinogradConv;
+use super::kernel::packed::{Memory, pool};
+use super::layer::{AveragePool, Dense, Layer, MaxPool};
+use crate::bytes::of_words_mut;
+
+/// What a step computes, and with which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator<'a> {
+    /// Copies the image into the arena, for kernels that read it there.
+    Copy,
+    /// 3×3 over the image, pooled or not.
+    Image(PlaneConv<'a>),
+    /// Depthwise 3×3, in place.
+    Depthwise(PlaneConv<'a>),
+    /// Any convolution, pooled or not.
+    Conv(PackedConv<'a>),
+    /// 3×3 of stride 1 by Winograd's filtering.
+    Winograd(WinogradConv<'a>),
+    /// Fully connected, hidden.
+    Dense(PackedDense<'a>),
+    /// Fully connected, last: sums are the logits.
+    Logits(PackedDense<'a>),
+    /// Maximum pooling.
+    MaxPool(MaxPool),
+    /// Average pooling.
+    AveragePool(AveragePool<'a>),
+    /// Any layer with the reference kernel.
+    Scalar(Layer<'a>),
+    /// The last layer with the reference kernel.
+    ScalarLogits(Dense<'a>),
+}
+
+/// How input and output of an operator may share memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// They begin at the same byte.
+    InPlace,
+    /// The output begins at least so many bytes below the input, or above its end.
+    Below(usize),
+    /// There is no input in the arena, or no output.
+    Free,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// What it computes.
+    pub operator: Operator<'a>,
+    /// First byte of the input in the arena.
+    pub input: usize,
+    /// First byte of the output.
+    pub output: usize,
+    /// First word of the scratch.
+    pub scratch: usize,
+}
+
+/// Why steps are no plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanError {
+    /// Step `index` has constants of another size than its shape promises, or a shape its kernel lacks.
+    Inconsistent {
+        /// Position in the plan.
+        index: usize,
+    },
+    /// Step `index` does not read what the step before it wrote.
+    Disconnected {
+        /// Position in the plan.
+        index: usize,
+    },
+    /// Step `index` would overwrite what it or its kernel still needs, or leave the arena.
+    Misplaced {
+        /// Position in the plan.
+        index: usize,
+    },
+    /// The last step, and no other, must yield ten logits.
+    NotTenLogits,
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Inconsistent { index } => write!(f, "step {index}: constants do not fit its shape"),
+            Self::Disconnected { index } => write!(f, "step {index} reads what no step wrote"),
+            Self::Misplaced { index } => write!(f, "step {index} would overwrite what is still needed"),
+            Self::NotTenLogits => write!(f, "the last step does not yield {CLASSES} logits"),
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+impl Operator<'_> {
+    /// Returns the activations read from the arena.
+    pub const fn input_len(&self) -> usize {
+        match self {
+            Operator::Copy | Operator::Image(_) => 0,
+            Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
+            Operator::Conv(layer) => layer.input_len(),
+            Operator::Winograd(layer) => layer.input_len(),
+            Operator::Dense(layer) | Operator::Logits(layer) => layer.in_features,
+            Operator::MaxPool(layer) => layer.window.in_pixels() * layer.channels,
+            Operator::AveragePool(layer) => layer.window.in_pixels() * layer.channels,
+            Operator::Scalar(layer) => layer.input_len(),
+            Operator::ScalarLogits(layer) => layer.in_features,
+        }
+    }
+
+    /// Returns the activations written to the arena.
+    pub const fn output_len(&self) -> usize {
+        match self {
+            Operator::Copy => PIXELS,
+            Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
+            Operator::Conv(layer) => layer.output_len(),
+            Operator::Winograd(layer) => layer.output_len(),
+            Operator::Dense(layer) => layer.out_features,
+            Operator::MaxPool(layer) => layer.window.out_pixels() * layer.channels,
+            Operator::AveragePool(layer) => layer.window.out_pixels() * layer.channels,
+            Operator::Scalar(layer) => layer.output_len(),
+            Operator::Logits(_) | Operator::ScalarLogits(_) => 0,
+        }
+    }
+
+    /// Returns the words of scratch.
+    pub const fn scratch(&self) -> usize {
+        match self {
+            Operator::Image(layer) => layer.image_scratch(),
+            Operator::Depthwise(layer) => layer.depthwise_scratch(),
+            Operator::Conv(layer) => layer.scratch(),
+            Operator::Winograd(layer) => layer.scratch(),
+            _ => 0,
+        }
+    }
+
+    /// Returns how input and output may share memory.
+    pub const fn overlap(&self) -> Overlap {
+        match self {
+            Operator::Copy | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => Overlap::Free,
+            Operator::Depthwise(_) => Overlap::InPlace,
+            Operator::Conv(layer) => Overlap::Below(layer.overlap()),
+            Operator::Winograd(layer) => Overlap::Below(layer.overlap()),
+            Operator::MaxPool(layer) => Overlap::Below(pool::overlap(&layer.window, layer.channels)),
+            Operator::AveragePool(layer) => Overlap::Below(pool::overlap(&layer.window, layer.channels)),
+            Operator::Dense(layer) => Overlap::Below(layer.out_features),
+            Operator::Scalar(layer) => Overlap::Below(layer.output_len()),
+        }
+    }
+
+    /// Returns whether shape and constants are what the kernel needs.
+    pub const fn is_consistent(&self) -> bool {
+        match self {
+            Operator::Copy => true,
+            Operator::Image(layer) => layer.fits_image() && layer.window.in_pixels() == PIXELS,
+            // In place, no channel may outgrow its input.
+            Operator::Depthwise(layer) => {
+                layer.fits_depthwise() && layer.window.out_pixels() <= layer.window.in_pixels()
+            }
+            Operator::Conv(layer) => layer.is_consistent(),
+            Operator::Winograd(layer) => layer.is_consistent(),
+            Operator::Dense(layer) => layer.is_consistent() && layer.output.is_some(),
+            Operator::Logits(layer) => {
+                layer.is_consistent() && layer.output.is_none() && layer.out_features == CLASSES
+            }
+            Operator::MaxPool(layer) => pool::fits(layer.channels, layer.window.taps()),
+            Operator::AveragePool(layer) => {
+                pool::fits(layer.channels, layer.window.taps()) && !layer.requantization.multipliers.is_empty()
+            }
+            Operator::Scalar(layer) => layer.is_consistent(),
+            Operator::ScalarLogits(layer) => layer.is_consistent() && layer.out_features == CLASSES,
+        }
+    }
+
+    /// Whether this is a last layer.
+    pub const fn yields_logits(&self) -> bool {
+        matches!(self, Operator::Logits(_) | Operator::ScalarLogits(_))
+    }
+
+    /// Returns the kernel's name, for tables.
+    pub const fn kernel(&self) -> &'static str {
+        match self {
+            Operator::Copy => "copy",
+            Operator::Image(layer) if layer.pool => "image 3×3 + pool",
+            Operator::Image(_) => "image 3×3",
+            Operator::Depthwise(_) => "depthwise 3×3",
+            Operator::Conv(layer) if layer.pool => "conv 2×4 + pool",
+            Operator::Conv(_) => "conv 2×4",
+            Operator::Winograd(WinogradConv { tile: 2, .. }) => "Winograd F(2×2)",
+            Operator::Winograd(_) => "Winograd F(4×4)",
+            Operator::Dense(_) | Operator::Logits(_) => "dense 8",
+            Operator::MaxPool(_) => "max-pool",
+            Operator::AveragePool(_) => "average-pool",
+            Operator::Scalar(_) | Operator::ScalarLogits(_) => "scalar",
+        }
+    }
+}
+
+impl Step<'_> {
+    /// Whether memory suits the operator: in the arena, scratch above all activations, overlap allowed.
+    const fn is_placed(&self, arena_words: usize) -> bool {
+        let (read, written) = (self.operator.input_len(), self.operator.output_len());
+        let below = 4 * self.scratch;
+        let inside = self.scratch + self.operator.scratch() <= arena_words
+            && self.input + read <= below
+            && self.output + written <= below;
+        let apart = match self.operator.overlap() {
+            Overlap::Free => true,
+            Overlap::InPlace => self.input == self.output,
+            Overlap::Below(bytes) => {
+                self.output + bytes <= self.input || self.output >= self.input + read
+            }
+        };
+        inside && apart
+    }
+
+    /// Runs the step.
+    ///
+    /// * `image`: `[28][28]` i8, pixel − 128.
+    /// * `arena`: at least the plan's words.
+    /// * `logits`: written by the last step only.
+    #[inline(always)]
+    pub fn run(&self, image: &[i8; PIXELS], arena: &mut [u32], logits: &mut [i32; CLASSES]) {
+        let Some((low, scratch)) = arena.split_at_mut_checked(self.scratch) else { return };
+        let activations = of_words_mut(low);
+        let (input, output) = (self.input, self.output);
+        match &self.operator {
+            Operator::Copy => {
+                if let Some(copy) = activations.get_mut(output..output + PIXELS) {
+                    copy.copy_from_slice(image);
+                }
+            }
+            Operator::Image(layer) => layer.run_image(image, Memory { activations, input, output, scratch }),
+            Operator::Depthwise(layer) => layer.run_depthwise(Memory { activations, input, output, scratch }),
+            Operator::Conv(layer) => layer.run(Memory { activations, input, output, scratch }),
+            Operator::Winograd(layer) => layer.run(Memory { activations, input, output, scratch }),
+            Operator::Dense(layer) => layer.run(Memory { activations, input, output, scratch }),
+            Operator::MaxPool(layer) => pool::max_pool(layer, Memory { activations, input, output, scratch }),
+            Operator::AveragePool(layer) => {
+                pool::average_pool(layer, Memory { activations, input, output, scratch });
+            }
+            Operator::Logits(layer) => {
+                layer.run_logits(activations.get(input..).unwrap_or_default(), logits);
+            }
+            Operator::ScalarLogits(layer) => {
+                layer.run_logits(activations.get(input..).unwrap_or_default(), logits);
+            }
+            Operator::Scalar(layer) => {
+                let from = Place { offset: input, len: layer.input_len() };
+                let to = Place { offset: output, len: layer.output_len() };
+                if let Some((read, write)) = pair(activations, from, to) {
+                    layer.run(read, write);
+                }
+            }
+        }
+    }
+}
+
+/// Checked steps. Everything below this door trusts shapes and places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan<'a> {
+    steps: &'a [Step<'a>],
+    arena_words: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks the steps; in a `const` a fault is a compile error.
+    ///
+    /// # Errors
+    /// [`PlanError`] with the first step at fault.
+    pub const fn new(steps: &'a [Step<'a>]) -> Result<Self, PlanError> {
+        let arena_words = peak_words(steps);
+        let mut index = 0;
+        // Where the last activation lies: first byte and length.
+        let mut have = (0, 0);
+        while index < steps.len() {
+            let step = &steps[index];
+            if !step.operator.is_consistent() {
+                return Err(PlanError::Inconsistent { index });
+            }
+            let reads_arena = !matches!(step.operator, Operator::Copy | Operator::Image(_));
+            let connected = step.input == have.0 && step.operator.input_len() == have.1;
+            if reads_arena != (index > 0) || (reads_arena && !connected) {
+                return Err(PlanError::Disconnected { index });
+            }
+            if !step.is_placed(arena_words) {
+                return Err(PlanError::Misplaced { index });
+            }
+            have = (step.output, step.operator.output_len());
+            if step.operator.yields_logits() != (index + 1 == steps.len()) {
+                return Err(PlanError::NotTenLogits);
+            }
+            index += 1;
+        }
+        if steps.is_empty() { Err(PlanError::NotTenLogits) } else { Ok(Self { steps, arena_words }) }
+    }
+
+    /// Returns the steps.
+    pub const fn steps(&self) -> &'a [Step<'a>] {
+        self.steps
+    }
+
+    /// Returns the words of memory that [`Plan::infer`] needs: activations and scratch.
+    pub const fn arena_words(&self) -> usize {
+        self.arena_words
+    }
+
+    /// Maps an image to ten logits.
+    ///
+    /// * `image`: `[28][28]` i8, row-major, pixel − 128.
+    /// * `arena`: at least [`Plan::arena_words`]; contents irrelevant before and after.
+    /// * `logits`: `[10]` i32, raw accumulators of the last layer.
+    ///
+    /// # Errors
+    /// [`InferError::ArenaTooSmall`](super::InferError); nothing is written then.
+    pub fn infer(
+        &self,
+        image: &[i8; PIXELS],
+        arena: &mut [u32],
+        logits: &mut [i32; CLASSES],
+    ) -> Result<(), super::InferError> {
+        if arena.len() < self.arena_words {
+            return Err(super::InferError::ArenaTooSmall {
+                need: 4 * self.arena_words,
+                have: 4 * arena.len(),
+            });
+        }
+        for step in self.steps {
+            step.run(image, arena, logits);
+        }
+        Ok(())
+    }
+}
+
+/// Highest word that any step uses.
+const fn peak_words(steps: &[Step<'_>]) -> usize {
+    let mut peak = 0;
+    let mut index = 0;
+    while index < steps.len() {
+        let end = steps[index].scratch + steps[index].operator.scratch();
+        if end > peak {
+            peak = end;
+        }
+        index += 1;
+    }
+    peak
+}

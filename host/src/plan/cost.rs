@@ -1,0 +1,60 @@
+//! What a step costs: instructions on Armv7E-M, and bytes of constants.
+//!
+//! The formulas count the routines' instructions (`arm.s`) and what was measured around them in the
+//! emulator; `host bench kernels` prints the measured figures beside these.
+
+use firmware::nn::kernel::packed::{conv::PackedConv, plane::PlaneConv, winograd::WinogradConv};
+use firmware::nn::plan::Operator;
+
+/// Estimated instructions of a step.
+pub fn instructions(operator: &Operator<'_>) -> usize {
+    match operator {
+        Operator::Copy => 800,
+        Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
+        Operator::Depthwise(layer) => plane(layer, layer.window.in_pixels() * layer.channels * 9 / 4),
+        Operator::Conv(layer) => conv(layer),
+        Operator::Winograd(layer) => winograd(layer),
+        Operator::Dense(layer) | Operator::Logits(layer) => {
+            let weights = layer.in_features * layer.out_features;
+            weights + 70 * layer.out_features * layer.in_features.div_ceil(512) / 8 + 30 * layer.out_features
+        }
+        Operator::MaxPool(layer) => layer.window.out_pixels() * layer.channels / 4 * (12 + 8 * layer.window.taps()),
+        Operator::AveragePool(layer) => {
+            layer.window.out_pixels() * layer.channels / 4 * (50 + 8 * layer.window.taps())
+        }
+        Operator::Scalar(layer) => 6 * layer.macs() + 20 * layer.output_len(),
+        Operator::ScalarLogits(layer) => 6 * layer.in_features * layer.out_features,
+    }
+}
+
+fn plane(layer: &PlaneConv<'_>, copying: usize) -> usize {
+    let [height, width] = layer.out_size();
+    let per_output_quarters = match (layer.pool, layer.window.stride_x) {
+        (true, _) => 4 * 45,
+        (false, 1) => 4 * 12,
+        (false, _) => 4 * 14,
+    };
+    let row = width * per_output_quarters / 4 + 14;
+    layer.channels * (height * row + 60) + copying
+}
+
+fn conv(layer: &PackedConv<'_>) -> usize {
+    let [height, width] = layer.out_size();
+    let pairs = if layer.pool { 2 * height * width } else { (height * width).div_ceil(2) };
+    // Twelve instructions for sixteen products, three for eight steps, 48 a block.
+    let block = 48 + layer.steps() * 99 / 8;
+    let gathering = layer.steps() * 4 + 40 * layer.window.kernel_height + 60;
+    let pooling = if layer.pool { height * width * (layer.out_channels / 4 * 24 + 30) } else { 0 };
+    pairs * (layer.out_channels / 4 * block + gathering) + pooling
+}
+
+fn winograd(layer: &WinogradConv<'_>) -> usize {
+    let window = &layer.window;
+    let tiles = window.out_height.div_ceil(layer.tile) * window.out_width.div_ceil(layer.tile);
+    let positions = layer.positions();
+    let steps = layer.in_channels / 2;
+    let product = positions * (14 + 11 * steps);
+    let (input, output) = if layer.tile == 2 { (150, 90) } else { (640, 330) };
+    let gathering = positions * (30 + 4 * steps);
+    tiles.div_ceil(2) * (layer.out_channels / 4 * product + gathering + 2 * steps * input + 2 * layer.out_channels * output)
+}
