@@ -1,179 +1,33 @@
 //! The linked firmware image: what an inference can reach holds no float instruction, no panic, no
 //! indirect call, and its stack is bounded.
-//!
-//! Thumb-2 is read just far enough: instruction lengths, branch targets, floating-point encodings and
-//! pushes. Source: Arm DDI 0403 (ARMv7-M Architecture Reference Manual), A5 and A6.7.
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use host::device::build::{Board, build};
+use host::device::image::reach;
 use host::model_dir::ModelDir;
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use host::plan::Profile;
 use support::{Need, have};
-
-/// A function of the image.
-struct Function {
-    name: String,
-    start: u64,
-    /// Code only: literal pools are left out by the `$d` mapping symbols.
-    halfwords: Vec<(u64, u16)>,
-}
-
-/// All functions by address, with the code bytes between `$t` and `$d` marks.
-fn functions(elf: &[u8]) -> BTreeMap<u64, Function> {
-    let file = object::File::parse(elf).unwrap();
-    let text = file.section_by_name(".text").unwrap();
-    let bytes = text.data().unwrap();
-    let mut marks: Vec<(u64, bool)> = Vec::new();
-    for symbol in file.symbols() {
-        match symbol.name().unwrap_or_default() {
-            name if name.starts_with("$t") => marks.push((symbol.address(), true)),
-            name if name.starts_with("$d") => marks.push((symbol.address(), false)),
-            _ => {}
-        }
-    }
-    marks.sort_unstable();
-    let is_code = |address: u64| {
-        let after = marks.partition_point(|&(mark, _)| mark <= address);
-        after > 0 && marks[after - 1].1
-    };
-    let mut functions = BTreeMap::new();
-    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
-        // The lowest bit says Thumb.
-        let start = symbol.address() & !1;
-        let addresses = (start..start + symbol.size()).step_by(2).filter(|&address| is_code(address));
-        let halfwords = addresses.filter_map(|address| {
-            let at = usize::try_from(address - text.address()).ok()?;
-            Some((address, u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])))
-        });
-        let name = symbol.name().unwrap_or_default().to_owned();
-        functions.insert(start, Function { name, start, halfwords: halfwords.collect() });
-    }
-    functions
-}
-
-/// What the instructions of a function do that matters here.
-#[derive(Default)]
-struct Effects {
-    calls: BTreeSet<u64>,
-    floats: Vec<u64>,
-    indirect_calls: Vec<u64>,
-    stack_bytes: u64,
-}
-
-fn effects(function: &Function, all: &BTreeMap<u64, Function>) -> Effects {
-    let mut effects = Effects::default();
-    let mut words = function.halfwords.iter().copied().peekable();
-    while let Some((address, first)) = words.next() {
-        if first >> 11 < 0b11101 {
-            match first {
-                // PUSH {registers, lr}; SUB sp, #imm; BLX register.
-                _ if first & 0xfe00 == 0xb400 => {
-                    effects.stack_bytes += 4 * u64::from((first & 0x1ff).count_ones())
-                }
-                _ if first & 0xff80 == 0xb080 => effects.stack_bytes += 4 * u64::from(first & 0x7f),
-                _ if first & 0xff87 == 0x4780 => effects.indirect_calls.push(address),
-                _ => {}
-            }
-            continue;
-        }
-        let Some((_, second)) = words.next() else { break };
-        // BL, and B.W as a tail call out of the function.
-        if first & 0xf800 == 0xf000 && matches!(second & 0xd000, 0xd000 | 0x9000) {
-            let target = branch_target(address, first, second);
-            let outside =
-                !(function.start..=function.halfwords.last().map_or(0, |last| last.0)).contains(&target);
-            if second & 0x4000 != 0 || (outside && all.contains_key(&target)) {
-                effects.calls.insert(target);
-            }
-        }
-        // Coprocessors 10 and 11 are the floating-point unit.
-        if first & 0xec00 == 0xec00 && second & 0x0e00 == 0x0a00 {
-            effects.floats.push(address);
-        }
-        // STMDB sp!; SUB.W sp, sp, #imm (modified constants of eight bits shifted are beyond any frame here).
-        if first == 0xe92d {
-            effects.stack_bytes += 4 * u64::from(second.count_ones());
-        }
-        if matches!(first & 0xfbff, 0xf1ad | 0xf2ad) && second & 0x0f00 == 0x0d00 {
-            effects.stack_bytes += immediate(first, second);
-        }
-    }
-    effects
-}
-
-/// Target of BL and B.W, encodings T1 and T4: 25 bits, I1 = ¬(J1 ⊕ S), I2 = ¬(J2 ⊕ S).
-fn branch_target(address: u64, first: u16, second: u16) -> u64 {
-    let bit = |half: u16, at: u16| u32::from(half >> at & 1);
-    let sign = bit(first, 10);
-    let (i1, i2) = (1 ^ bit(second, 13) ^ sign, 1 ^ bit(second, 11) ^ sign);
-    let high = sign << 24 | i1 << 23 | i2 << 22;
-    let offset = high | u32::from(first & 0x3ff) << 12 | u32::from(second & 0x7ff) << 1;
-    let offset = i64::from((offset << 7) as i32 >> 7);
-    address.wrapping_add(4).wrapping_add_signed(offset)
-}
-
-/// Immediate of SUB.W (T3, modified constant) and SUBW (T4, plain 12 bits).
-fn immediate(first: u16, second: u16) -> u64 {
-    let low = u64::from(second & 0xff) | u64::from(second >> 12 & 7) << 8 | u64::from(first >> 10 & 1) << 11;
-    let is_plain = first & 0x0200 != 0;
-    if is_plain || low < 0x100 {
-        return low;
-    }
-    // 1bcdefgh rotated right by the upper five bits.
-    let rotation = (low >> 7) as u32;
-    u64::from((0x80 | (low as u32 & 0x7f)).rotate_right(rotation))
-}
 
 #[test]
 fn an_inference_reaches_no_float_no_panic_and_a_bounded_stack() {
     if !have("an_inference_reaches_no_float_no_panic_and_a_bounded_stack", &[Need::Emulator]) {
         return;
     }
-    for name in ["small", "article"] {
+    let cases = [
+        ("small", Profile::Speed, 12_000),
+        ("small", Profile::Size, 6_000),
+        ("article", Profile::Speed, 12_000),
+        ("small", Profile::Scalar, 12_000),
+    ];
+    for (name, profile, most_code) in cases {
         let dir = ModelDir::new(&host::project_root().join("models").join(name));
-        let elf = std::fs::read(build(Board::Mps2An386, &dir).unwrap()).unwrap();
-        let all = functions(&elf);
-        let entry = all.values().find(|function| function.name.contains("5model5infer"));
-        let entry = entry.expect("the generated infer is not inlined").start;
-        let mut reached = BTreeSet::new();
-        let stack = walk(entry, &all, &mut reached, &mut Vec::new());
-        assert!(reached.len() < 20, "{name}: an inference reaches {} functions", reached.len());
-        assert!(stack > 0 && stack < 1_024, "{name}: {stack} bytes of stack");
-        let code: usize = reached.iter().map(|start| 2 * all[start].halfwords.len()).sum();
-        println!("{name}: {code} bytes of code in {} functions, {stack} bytes of stack", reached.len());
+        let elf = std::fs::read(build(Board::Mps2An386, &dir, profile.into()).unwrap()).unwrap();
+        let reach = reach(&elf).unwrap();
+        assert_eq!(reach.faults, [""; 0], "{name} {profile:?}");
+        assert!(reach.functions.len() < 30, "{name}: {:?}", reach.functions);
+        assert!(reach.stack_bytes > 0 && reach.stack_bytes < 1_024, "{name}: {reach:?}");
+        assert!(reach.code_bytes <= most_code, "{name} {profile:?}: {reach:?}");
+        println!("{name} {profile:?}: {} bytes of code, {} bytes of stack", reach.code_bytes, reach.stack_bytes);
     }
-}
-
-/// Checks a function and all it calls; returns the deepest stack in bytes.
-fn walk(
-    start: u64,
-    all: &BTreeMap<u64, Function>,
-    reached: &mut BTreeSet<u64>,
-    path: &mut Vec<String>,
-) -> u64 {
-    let function =
-        all.get(&start).unwrap_or_else(|| panic!("{path:?} calls {start:#x}, which is no function"));
-    path.push(function.name.clone());
-    assert!(path.len() < 16, "recursion: {path:?}");
-    assert!(!function.name.contains("panic"), "an inference can panic: {path:?}");
-    let effects = effects(function, all);
-    assert!(effects.floats.is_empty(), "floating point at {:x?} in {path:?}", effects.floats);
-    assert!(effects.indirect_calls.is_empty(), "indirect call at {:x?} in {path:?}", effects.indirect_calls);
-    reached.insert(start);
-    let deepest = effects.calls.iter().map(|&callee| walk(callee, all, reached, path)).max().unwrap_or(0);
-    path.pop();
-    effects.stack_bytes + deepest
-}
-
-#[test]
-fn branch_targets_follow_the_manual() {
-    // arm-none-eabi-as: `bl .+0x1234` at 0x100 is f001 f918, `bl .-0x200` is f7ff fefe.
-    assert_eq!(branch_target(0x100, 0xf001, 0xf918), 0x100 + 0x1234);
-    assert_eq!(branch_target(0x1000, 0xf7ff, 0xfefe), 0x1000 - 0x200);
-    // `sub.w sp, sp, #0x100` is f5ad 7d80, `sub.w sp, sp, #20` is f1ad 0d14.
-    assert_eq!(immediate(0xf5ad, 0x7d80), 0x100);
-    assert_eq!(immediate(0xf1ad, 0x0d14), 20);
 }

@@ -59,6 +59,12 @@ pub trait Port {
     }
     /// Returns the counter's frequency in hertz.
     fn tick_hz(&self) -> u32;
+    /// Paints the free stack below the caller, if the board can.
+    fn paint_stack(&mut self) {}
+    /// Returns how many bytes of it were used since; 0 where the board cannot say.
+    fn stack_bytes(&mut self) -> u32 {
+        0
+    }
 }
 
 /// Link, network and screen of one board. Everything is inside: no heap, about 60 KB at most.
@@ -120,11 +126,14 @@ impl App {
         };
         let pixels = frame_to_pixels(&frame);
         let mut logits = [0; CLASSES];
+        let input = quantize_pixels(&pixels);
+        port.paint_stack();
         let started = port.ticks();
-        model::infer(&quantize_pixels(&pixels), &mut self.arena, &mut logits);
+        model::infer(&input, &mut self.arena, &mut logits);
         let ticks = port.ticks().wrapping_sub(started) & port.mask();
+        let stack_bytes = port.stack_bytes();
         let class = arg_max(&logits);
-        let answer = Answer { class: class as u8, logits, ticks };
+        let answer = Answer { class: class as u8, logits, ticks, stack_bytes };
         emit(Kind::Answer, sequence, &answer.to_bytes(), |byte| port.send(byte));
         // arg_max is below CLASSES; the fall-back is never taken.
         let label = Label::from_index(class).unwrap_or(Label::TShirt);

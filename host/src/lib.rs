@@ -10,6 +10,7 @@
 // burn-import is a deprecated shim over burn-onnx; the project uses it by name.
 #![allow(deprecated)]
 
+pub mod bench;
 pub mod cli;
 pub mod codegen;
 pub mod dataset;

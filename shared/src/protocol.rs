@@ -233,17 +233,19 @@ pub struct Answer {
     pub logits: [i32; CLASSES],
     /// Clock ticks the inference took.
     pub ticks: u32,
+    /// Bytes of stack the inference took, by painting; 0 where the board does not measure it.
+    pub stack_bytes: u32,
 }
 
 impl Answer {
     /// Bytes of an answer's payload.
-    pub const BYTES: usize = 1 + 4 * CLASSES + 4;
+    pub const BYTES: usize = 1 + 4 * CLASSES + 8;
 
     /// Returns the payload.
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[0] = self.class;
-        let words = self.logits.iter().map(|logit| logit.to_le_bytes()).chain([self.ticks.to_le_bytes()]);
+        let words = self.logits.iter().map(|logit| logit.to_le_bytes()).chain([self.ticks.to_le_bytes(), self.stack_bytes.to_le_bytes()]);
         for (place, word) in bytes[1..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word);
         }
@@ -260,7 +262,8 @@ impl Answer {
         let class = bytes[0];
         let logits = core::array::from_fn(|index| i32::from_le_bytes(word(index)));
         let ticks = u32::from_le_bytes(word(CLASSES));
-        (usize::from(class) < CLASSES).then_some(Self { class, logits, ticks })
+        let stack_bytes = u32::from_le_bytes(word(CLASSES + 1));
+        (usize::from(class) < CLASSES).then_some(Self { class, logits, ticks, stack_bytes })
     }
 }
 
@@ -405,7 +408,7 @@ mod tests {
 
     #[test]
     fn answers_and_abouts_come_back() {
-        let answer = Answer { class: 9, logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9], ticks: 77 };
+        let answer = Answer { class: 9, logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9], ticks: 77, stack_bytes: 300 };
         assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
         assert_eq!(Answer::from_bytes(&answer.to_bytes()[1..]), None);
         let about = About {

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each from clap types to a call into the library.
 
+mod bench;
 mod codegen;
 mod data;
 mod device;
@@ -53,6 +54,9 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// List the models with their figures, as the README's table
     Models(models::ModelsArgs),
+    /// Count what the kernels need, beside what others need
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Build, emulate and test the firmware
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -112,6 +116,7 @@ pub fn run() -> u8 {
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),
         Command::Models(args) => args.run(),
+        Command::Bench(command) => command.run(),
         Command::Device(command) => command.run(),
     };
     match done {

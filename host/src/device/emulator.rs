@@ -56,6 +56,14 @@ impl Emulator {
     /// # Errors
     /// [`DeviceError`] where QEMU is missing, ends at once, or the image is no ELF with a log table.
     pub fn start(board: Board, elf: &Path) -> Result<Self, DeviceError> {
+        Self::start_with(board, elf, &[])
+    }
+
+    /// Starts the board with an image and further arguments for QEMU.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`].
+    pub fn start_with(board: Board, elf: &Path, arguments: &[String]) -> Result<Self, DeviceError> {
         find()?;
         let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
         let bytes = std::fs::read(elf)
@@ -70,6 +78,7 @@ impl Emulator {
             .args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"])
             .args(["-serial", &format!("tcp:127.0.0.1:{port}"), "-kernel"])
             .arg(elf)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -4,6 +4,7 @@ pub mod build;
 pub mod client;
 pub mod emulator;
 pub mod hil;
+pub mod image;
 pub mod log;
 
 use thiserror::Error;

@@ -1,5 +1,6 @@
 //! Start-up and the loop.
 
+mod stack;
 mod uart;
 
 use cortex_m::peripheral::SYST;
@@ -21,6 +22,7 @@ const SYSTICK_MASK: u32 = 0x00ff_ffff;
 struct Mps2 {
     uart: Uart,
     systick: SYST,
+    paint: stack::Paint,
 }
 
 impl Port for Mps2 {
@@ -41,6 +43,14 @@ impl Port for Mps2 {
     fn tick_hz(&self) -> u32 {
         CLOCK_HZ
     }
+
+    fn paint_stack(&mut self) {
+        self.paint.apply();
+    }
+
+    fn stack_bytes(&mut self) -> u32 {
+        self.paint.used()
+    }
 }
 
 #[entry]
@@ -51,7 +61,7 @@ fn main() -> ! {
     systick.set_reload(SYSTICK_MASK);
     systick.clear_current();
     systick.enable_counter();
-    let mut port = Mps2 { uart: Uart::take(), systick };
+    let mut port = Mps2 { uart: Uart::take(), systick, paint: stack::Paint::new() };
     defmt::info!(
         "network {=str}, hash {=[u8; 8]:02x}, profile {=str}, kernels {=str}, arena {=usize} bytes",
         model::NAME,

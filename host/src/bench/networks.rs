@@ -1,0 +1,125 @@
+//! The benchmark's networks: fixed shapes, fixed random weights, 28×28×1 in.
+//!
+//! | | layers | MACs |
+//! |---|---|---|
+//! | A, the article's | conv 3×3 valid 64 · max-pool 2 · dense 32 · dense 10 | 735,808 |
+//! | C, plain | conv 3×3 same 16 · 3×3/2 24 · 3×3 24 · 3×3/2 32 · 3×3 32 · mean · dense 10 | 2,596,928 |
+//! | D, separable | conv 3×3/2 16 · dw + 1×1 32 · dw/2 + 1×1 64 · dw + 1×1 64 · mean · dense 10 | 500,832 |
+//!
+//! ReLU after every convolution and hidden dense layer.
+
+use firmware::nn::window::Window;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::onnx::float::Activation;
+use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
+
+/// Names of the networks.
+pub const NAMES: [&str; 3] = ["A", "C", "D"];
+
+/// Grows a network layer by layer.
+struct Builder {
+    layers: Vec<QuantizedLayer>,
+    random: ChaCha8Rng,
+    side: usize,
+    channels: usize,
+    input: Affine,
+}
+
+impl Builder {
+    fn new(seed: u64) -> Self {
+        let input = Affine { scale: 1.0 / 255.0, zero_point: -128 };
+        Self { layers: Vec::new(), random: ChaCha8Rng::seed_from_u64(seed), side: 28, channels: 1, input }
+    }
+
+    /// Random weights of `outputs` sums of `inputs` products each; the scale makes sums fill the range of int8.
+    fn weights(&mut self, outputs: usize, inputs: usize) -> (Weights, Affine) {
+        let values = (0..outputs * inputs).map(|_| self.random.random_range(-127..=127)).collect();
+        let bias = (0..outputs).map(|_| self.random.random_range(-20_000..=20_000)).collect();
+        // Sums of products of ±73 and about 110 spread over 60 steps.
+        let scale = 60.0 / (73.0 * 110.0 * (inputs as f32).sqrt());
+        let output = Affine { scale: self.input.scale, zero_point: -128 };
+        (Weights { values, bias, scales: vec![scale; outputs] }, output)
+    }
+
+    fn push(&mut self, computation: Computation, output: Affine, activation: Activation) {
+        self.layers.push(QuantizedLayer { computation, input: self.input, output, activation });
+        self.input = output;
+    }
+
+    fn window(&self, kernel: usize, stride: usize, pad: usize) -> Window {
+        Window::new([self.side; 2], [kernel; 2], [stride; 2], [pad; 4]).expect("the shapes are fixed")
+    }
+
+    fn conv(mut self, kernel: usize, stride: usize, pad: usize, out_channels: usize) -> Self {
+        let window = self.window(kernel, stride, pad);
+        let in_channels = self.channels;
+        let (weights, output) = self.weights(out_channels, kernel * kernel * in_channels);
+        self.push(Computation::Conv { window, in_channels, out_channels, weights }, output, Activation::Relu);
+        (self.side, self.channels) = (window.out_height, out_channels);
+        self
+    }
+
+    fn depthwise(mut self, stride: usize) -> Self {
+        let (window, channels) = (self.window(3, stride, 1), self.channels);
+        let (weights, output) = self.weights(channels, 9);
+        self.push(Computation::Depthwise { window, channels, weights }, output, Activation::Relu);
+        self.side = window.out_height;
+        self
+    }
+
+    fn max_pool(mut self) -> Self {
+        let (window, channels) = (self.window(2, 2, 0), self.channels);
+        self.push(Computation::MaxPool { window, channels }, self.input, Activation::Linear);
+        self.side = window.out_height;
+        self
+    }
+
+    fn mean(mut self) -> Self {
+        let (window, channels) = (self.window(self.side, self.side, 0), self.channels);
+        self.push(Computation::AveragePool { window, channels }, self.input, Activation::Linear);
+        self.side = 1;
+        self
+    }
+
+    fn dense(mut self, out_features: usize, activation: Activation) -> Self {
+        let input = [self.channels, self.side, self.side];
+        let (weights, output) = self.weights(out_features, input.iter().product());
+        self.push(Computation::Dense { input, out_features, weights }, output, activation);
+        (self.side, self.channels) = (1, out_features);
+        self
+    }
+}
+
+/// Returns a network by name; `None` for a name not in [`NAMES`].
+pub fn network(name: &str) -> Option<QuantizedNetwork> {
+    let (relu, none) = (Activation::Relu, Activation::Linear);
+    let built = match name {
+        "A" => Builder::new(1).conv(3, 1, 0, 64).max_pool().dense(32, relu).dense(10, none),
+        "C" => {
+            let convs = Builder::new(2).conv(3, 1, 1, 16).conv(3, 2, 1, 24).conv(3, 1, 1, 24);
+            convs.conv(3, 2, 1, 32).conv(3, 1, 1, 32).mean().dense(10, none)
+        }
+        "D" => {
+            let first = Builder::new(3).conv(3, 2, 1, 16).depthwise(1).conv(1, 1, 0, 32);
+            let rest = first.depthwise(2).conv(1, 1, 0, 64).depthwise(1).conv(1, 1, 0, 64);
+            rest.mean().dense(10, none)
+        }
+        _ => return None,
+    };
+    Some(QuantizedNetwork { layers: built.layers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macs_are_those_of_the_published_shapes() {
+        for (name, macs) in [("A", 735_808), ("C", 2_596_928), ("D", 500_832)] {
+            let firmware = network(name).unwrap().to_firmware().unwrap();
+            assert_eq!(firmware.with_network(|network| network.macs()), macs, "{name}");
+        }
+    }
+}

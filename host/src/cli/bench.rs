@@ -1,0 +1,161 @@
+//! `host bench`: figures of speed, printed beside those of others.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use clap::{Args, Subcommand};
+
+use super::{Failure, print_json, print_line, shown};
+use crate::bench::{self, NetworkCount, networks};
+use crate::model_dir::ModelDir;
+use crate::plan::{NetworkPlan, Options, Profile};
+use crate::quantize::network::FirmwareNetwork;
+use crate::report::table;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchCommand {
+    /// Count instructions of the kernels in the emulator, layer by layer
+    Kernels(KernelsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Networks A, C and D have fixed random weights and the shapes that others were measured with; \
+models have the profile's default budget of constants, A, C and D none.\n\n\
+Instructions are exact. Cycles are a model of a Cortex-M4 without flash wait states, no measurement."
+)]
+pub(super) struct KernelsArgs {
+    /// Count in the emulator
+    #[arg(long, required = true)]
+    emulate: bool,
+    /// Only these: A, C, D or model folders [default: A, C, D and the committed models]
+    #[arg(value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// Only this profile [default: speed and size]
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl BenchCommand {
+    pub(super) fn run(self) -> Result<()> {
+        match self {
+            BenchCommand::Kernels(args) => args.run(),
+        }
+    }
+}
+
+impl KernelsArgs {
+    fn run(self) -> Result<()> {
+        debug_assert!(self.emulate);
+        crate::device::emulator::find()?;
+        let names = if self.networks.is_empty() { default_networks() } else { self.networks };
+        let profiles = self.profile.map_or_else(|| vec![Profile::Speed, Profile::Size], |profile| vec![profile]);
+        let counter = bench::build_counter()?;
+        let mut counts = Vec::new();
+        for name in &names {
+            let (name, network, is_model) = find(name)?;
+            for &profile in &profiles {
+                let options = if is_model || profile != Profile::Speed { profile.into() } else { Options::FASTEST };
+                eprintln!("building and running {name}, {options}");
+                let counted = bench::count(&name, &NetworkPlan::new(&network, options)?, &counter)?;
+                if !self.json {
+                    print_line(text(&counted))?;
+                }
+                counts.push(counted);
+            }
+        }
+        if self.json {
+            return print_json(&serde_json::json!({ "board": "mps2-an386", "networks": counts }));
+        }
+        print_line(summary(&counts))
+    }
+}
+
+fn default_networks() -> Vec<String> {
+    let models = ["models/small", "models/article"].map(|path| crate::project_root().join(path));
+    let models = models.iter().filter(|path| path.is_dir()).map(|path| path.display().to_string());
+    networks::NAMES.map(str::to_owned).into_iter().chain(models).collect()
+}
+
+/// A benchmark network or a model by its folder; the flag says which.
+fn find(name: &str) -> Result<(String, FirmwareNetwork, bool)> {
+    if let Some(network) = networks::network(name) {
+        return Ok((name.to_owned(), network.to_firmware()?, false));
+    }
+    let dir = ModelDir::new(&PathBuf::from(name));
+    if !dir.path().is_dir() {
+        let problem = format!("{name}: neither A, C, D nor a model's folder");
+        return Err(anyhow!(Failure::Usage(problem)));
+    }
+    let network = dir.read_firmware().map_err(|error| error.context(shown(dir.path())))?;
+    Ok((dir.name(), network, true))
+}
+
+/// A network's table of layers.
+fn text(count: &NetworkCount) -> String {
+    let header = ["layers", "kernel", "MACs", "instructions", "MAC/insn", "cycles (model)", "constants B", "memory B"];
+    let rows: Vec<Vec<String>> = count
+        .layers
+        .iter()
+        .map(|step| {
+            let rate = step.macs as f64 / step.instructions as f64;
+            vec![
+                step.layers.clone(),
+                step.kernel.to_owned(),
+                step.macs.to_string(),
+                step.instructions.to_string(),
+                if step.macs > 0 { format!("{rate:.2}") } else { "–".to_owned() },
+                step.model_cycles.to_string(),
+                step.constant_bytes.to_string(),
+                step.memory_bytes.to_string(),
+            ]
+        })
+        .collect();
+    let mut text = format!("\n{} ({}), {} MACs\n{}", count.name, count.profile, count.macs, table::format(&header, &rows));
+    text += &format!(
+        "{} instructions, {:.2} MAC an instruction, {} model cycles; {} B code, {} B constants;\n\
+         RAM {} B: arena {} + stack {} (bound {}) + image 784",
+        count.instructions,
+        count.macs_per_instruction,
+        count.model_cycles,
+        count.code_bytes,
+        count.constant_bytes,
+        count.ram_bytes,
+        count.arena_bytes,
+        count.stack_bytes,
+        count.stack_bound_bytes,
+    );
+    for peer in count.peers {
+        let times = peer.instructions as f64 / count.instructions as f64;
+        text += &format!("\n  {times:>5.2}× fewer instructions than {} ({})", peer.name, peer.instructions);
+    }
+    text
+}
+
+/// All networks in one table.
+fn summary(counts: &[NetworkCount]) -> String {
+    let header = [
+        "network", "profile", "instructions", "model cycles", "code B", "constants B", "RAM B", "best peer", "ratio",
+    ];
+    let rows: Vec<Vec<String>> = counts
+        .iter()
+        .map(|count| {
+            let peer = count.peers.first().map_or("–".to_owned(), |peer| peer.instructions.to_string());
+            vec![
+                count.name.clone(),
+                count.profile.to_owned(),
+                count.instructions.to_string(),
+                count.model_cycles.to_string(),
+                count.code_bytes.to_string(),
+                count.constant_bytes.to_string(),
+                count.ram_bytes.to_string(),
+                peer,
+                count.ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×")),
+            ]
+        })
+        .collect();
+    format!("\n{}", table::format(&header, &rows))
+}
