@@ -4,7 +4,8 @@
 //! output channels at a time. With pooling the four pixels of a window are computed into scratch and
 //! their maximum is kept, so that the unpooled activations never exist.
 
-use super::{Memory, Output, part, splat, take};
+use super::gather::Source;
+use super::{Memory, Output, splat, take};
 use crate::nn::kernel::instr::{max_i8x4, store, word};
 use crate::nn::kernel::routines::{self, ConvTask};
 use crate::nn::window::Window;
@@ -51,10 +52,22 @@ impl PackedConv<'_> {
         height * width * self.out_channels
     }
 
-    /// Returns the words of scratch: a patch, a pixel of padding, and the four pixels of a pooling window.
+    /// Words of padding: a row of the window, if any of it lies outside.
+    const fn padding_words(&self) -> usize {
+        let window = &self.window;
+        let below = (window.out_height - 1) * window.stride_y + window.kernel_height;
+        let right = (window.out_width - 1) * window.stride_x + window.kernel_width;
+        let inside = below <= window.in_height && right <= window.in_width;
+        if window.pad_top == 0 && window.pad_left == 0 && inside {
+            return 0;
+        }
+        window.kernel_width * self.in_channels / 4
+    }
+
+    /// Returns the words of scratch: a patch, a row of padding, and the four pixels of a pooling window.
     pub const fn scratch(&self) -> usize {
         let pooled = if self.pool { self.out_channels } else { 0 };
-        2 * self.steps() + self.in_channels / 4 + pooled
+        2 * self.steps() + self.padding_words() + pooled
     }
 
     /// Returns whether shape and constants are what the kernel needs.
@@ -137,9 +150,9 @@ impl Pixel {
 #[inline(never)]
 fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
-    let pad = take(&mut memory.scratch, layer.in_channels / 4);
-    pad.fill(splat(layer.input_zero_point));
-    let pad = crate::bytes::of_words(pad);
+    let padding = take(&mut memory.scratch, layer.padding_words());
+    padding.fill(splat(layer.input_zero_point));
+    let padding = crate::bytes::of_words(padding);
     let [height, width] = layer.out_size();
     let mut task = layer.task();
     let mut pixel = Pixel { y: 0, x: 0 };
@@ -151,7 +164,8 @@ fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
             second = pixel;
             task.pixel_stride = 0;
         }
-        gather(layer, part(memory.activations, memory.input, layer.input_len()), pad, [pixel, second], patch);
+        let source = Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
+        gather(layer, &source, [pixel, second], patch);
         let Some(written) = memory.activations.get_mut(output..) else { return };
         routines::conv_2x4(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
@@ -166,9 +180,9 @@ fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
 #[inline(never)]
 fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
-    let pad = take(&mut memory.scratch, layer.in_channels / 4);
-    pad.fill(splat(layer.input_zero_point));
-    let pad = crate::bytes::of_words(pad);
+    let padding = take(&mut memory.scratch, layer.padding_words());
+    padding.fill(splat(layer.input_zero_point));
+    let padding = crate::bytes::of_words(padding);
     let four = crate::bytes::of_words_mut(take(&mut memory.scratch, layer.out_channels));
     let [height, width] = layer.out_size();
     let (channels, task) = (layer.out_channels, layer.task());
@@ -176,8 +190,9 @@ fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     for index in 0..height * width {
         let (y, x) = (2 * (index / width.max(1)), 2 * (index % width.max(1)));
         for row in 0..2 {
-            let input = part(memory.activations, memory.input, layer.input_len());
-            gather(layer, input, pad, [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }], patch);
+            let source =
+                Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
+            gather(layer, &source, [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }], patch);
             let Some(two) = four.get_mut(2 * row * channels..) else { return };
             routines::conv_2x4(patch, layer.constants, two, &task);
         }
@@ -194,32 +209,16 @@ fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     }
 }
 
-/// Widens the activations under two pixels into a patch, padding from `pad`.
+/// Widens the activations under two pixels into a patch.
 #[inline(always)]
-fn gather(layer: &PackedConv<'_>, input: &[i8], pad: &[i8], pixels: [Pixel; 2], patch: &mut [u32]) {
-    let (window, channels) = (&layer.window, layer.in_channels);
-    let row_words = window.kernel_width * channels;
-    // Wrapping: positions in the padding become huge and fail the comparisons.
-    let columns = pixels.map(|pixel| (pixel.x * window.stride_x).wrapping_sub(window.pad_left));
-    let inside = |column: usize| {
-        column < window.in_width && column + window.kernel_width <= window.in_width
-    };
-    let both_inside = inside(columns[0]) && inside(columns[1]);
-    for (tap_y, words) in patch.chunks_exact_mut(row_words.max(1)).enumerate() {
-        let rows = pixels.map(|pixel| (pixel.y * window.stride_y + tap_y).wrapping_sub(window.pad_top));
-        let starts = [0, 1].map(|at| rows[at].wrapping_mul(window.in_width).wrapping_add(columns[at]));
-        if both_inside && rows[0] < window.in_height && rows[1] < window.in_height {
-            let [first, second] = starts.map(|start| part(input, start * channels, row_words));
-            routines::widen_2(first, second, words, row_words / 4);
-            continue;
-        }
-        for (tap_x, words) in words.chunks_exact_mut(channels.max(1)).enumerate() {
-            let [first, second] = [0, 1].map(|at| {
-                let is_inside = rows[at] < window.in_height && columns[at].wrapping_add(tap_x) < window.in_width;
-                let start = starts[at].wrapping_add(tap_x).wrapping_mul(channels);
-                if is_inside { part(input, start, channels) } else { pad }
-            });
-            routines::widen_2(first, second, words, channels / 4);
-        }
+fn gather(layer: &PackedConv<'_>, source: &Source<'_>, pixels: [Pixel; 2], patch: &mut [u32]) {
+    let window = &layer.window;
+    let mut firsts = pixels.map(|pixel| {
+        let row = (pixel.y * window.stride_y) as isize - window.pad_top as isize;
+        [row, (pixel.x * window.stride_x) as isize - window.pad_left as isize]
+    });
+    for words in patch.chunks_exact_mut((window.kernel_width * layer.in_channels).max(1)) {
+        source.widen(firsts, window.kernel_width, words);
+        firsts = firsts.map(|[row, column]| [row + 1, column]);
     }
 }

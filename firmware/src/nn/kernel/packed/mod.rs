@@ -6,6 +6,7 @@
 //! | [`conv`] | any convolution, 1×1 too | patches of two pixels × four channels a block |
 //! | [`winograd`] | 3×3, stride 1 | F(2×2) and F(4×4) in i16, exact |
 //! | [`dense`] | fully connected | paired weights, eight outputs at a time |
+//! | [`gather`] | activations under two windows, with padding |
 //! | [`pool`] | pooling | four channels a word |
 //!
 //! They give the bytes of the [`scalar`](super::scalar) kernels. Weights come repacked by the host. All
@@ -14,6 +15,7 @@
 
 pub mod conv;
 pub mod dense;
+pub mod gather;
 pub mod plane;
 pub mod pool;
 pub mod winograd;

@@ -5,8 +5,8 @@
 //! registers. A depthwise layer copies four channels at a time and writes over them in place.
 
 use super::{Memory, Output, splat, take};
-use crate::nn::kernel::instr::{lanes, pack_high, pack_low, pack_mixed, sxtb16, sxtb16_ror8, word};
-use crate::nn::kernel::routines::{self, PLANE_WORDS, PlaneTask, plane_words};
+use crate::nn::kernel::instr::{lanes, pack_high, pack_low, pack_mixed, sxtb16, sxtb16_ror8};
+use crate::nn::kernel::routines::{self, PLANE_WORDS, PlaneTask, SplitTask, plane_words};
 use crate::nn::window::Window;
 
 /// Channels of a depthwise layer that are copied together.
@@ -39,14 +39,20 @@ impl PlaneConv<'_> {
         if !square || !strides || !pads || window.out_width < 2 || (self.pool && window.stride_y != 1) {
             return 0;
         }
-        // Columns that the last, possibly paired, output reads.
-        let read = window.stride_x * (window.out_width.next_multiple_of(2) - 1) + 4;
-        let held = window.pad_left + window.in_width + 1;
+        // Rows are written whole, too.
+        let held = window.pad_left + window.in_width;
+        let read = self.columns_read();
         match if read > held { read } else { held } {
             ..=16 => 32,
             17..=32 => 64,
             _ => 0,
         }
+    }
+
+    /// Columns of the plane that a row of outputs reads: the last two together, an odd one in whole words.
+    const fn columns_read(&self) -> usize {
+        let (stride, width) = (self.window.stride_x, self.window.out_width);
+        if width.is_multiple_of(2) { stride * width + 2 } else { stride * (width - 1) + 4 }
     }
 
     /// Returns height and width of the output.
@@ -89,7 +95,8 @@ impl PlaneConv<'_> {
 
     /// Whether the depthwise kernel takes this layer: whole groups of channels.
     pub const fn fits_depthwise(&self) -> bool {
-        self.is_consistent() && self.channels.is_multiple_of(GROUP) && !self.pool
+        let has_pairs = self.window.in_width >= 2 + self.window.pad_left;
+        self.is_consistent() && self.channels.is_multiple_of(GROUP) && !self.pool && has_pairs
     }
 
     /// Convolves the image.
@@ -189,22 +196,20 @@ fn widen_row(source: &[i8], pad_left: usize, pad: u32, words: &mut [u32]) {
 
 #[inline(never)]
 fn run_depthwise<const STRIDE: usize, const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
-    let plane_words = layer.plane_words();
-    let planes = take(&mut memory.scratch, GROUP * plane_words);
+    let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
     let Some(activations) = memory.activations.get_mut(memory.input..) else { return };
     let task = layer.task();
     let (constants, _) = layer.constants.as_chunks::<PLANE_WORDS>();
+    let split = SplitPlan::new(layer, PITCH);
+    pad_rows(layer, planes, PITCH / 4);
     for (group, constants) in constants.chunks_exact(GROUP).enumerate() {
         let first = GROUP * group;
-        for plane_row in 0..plane_words / (PITCH / 4) {
-            let (start, end) = (plane_row * (PITCH / 4), (GROUP - 1) * plane_words + (plane_row + 1) * (PITCH / 4));
-            let Some(words) = planes.get_mut(start..end) else { return };
-            match layer.source_row(plane_row) {
-                Some(row) => split_row(layer, activations, row, first, words, plane_words, PITCH / 4),
-                None => pad_row(layer, words, plane_words, PITCH / 4),
-            }
-        }
-        for (plane, (constants, channel)) in planes.chunks_exact(plane_words).zip(constants.iter().zip(first..)) {
+        let (Some(input), Some(rows)) = (activations.get(first..), planes.get_mut(split.first_word..)) else {
+            return;
+        };
+        routines::split_4(input, rows, &split.task);
+        let planes = planes.chunks_exact(layer.plane_words());
+        for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
             let Some(output) = activations.get_mut(channel..) else { return };
             routines::plane::<STRIDE, false, PITCH>(plane, constants, output, &task);
         }
@@ -215,58 +220,44 @@ fn run_depthwise<const STRIDE: usize, const PITCH: usize>(layer: &PlaneConv<'_>,
     }
 }
 
-/// A row of padding in each plane of a group.
-#[inline(always)]
-fn pad_row(layer: &PlaneConv<'_>, words: &mut [u32], plane_words: usize, row_words: usize) {
-    let pad = lanes(i16::from(layer.input_zero_point), i16::from(layer.input_zero_point));
-    for words in words.chunks_mut(plane_words) {
-        words.iter_mut().take(row_words).for_each(|word| *word = pad);
+/// How a group of channels is split into planes.
+struct SplitPlan {
+    /// First word of the first plane that is no padding row.
+    first_word: usize,
+    task: SplitTask,
+}
+
+impl SplitPlan {
+    #[inline(always)]
+    fn new(layer: &PlaneConv<'_>, pitch: usize) -> Self {
+        let window = &layer.window;
+        let rows = (layer.plane_words() / (pitch / 4) - window.pad_top).min(window.in_height);
+        let (leading, rest) = (window.pad_left, window.in_width - window.pad_left);
+        let (pairs, trailing) = (rest / 2, rest % 2);
+        let task = SplitTask {
+            channels: layer.channels as u32,
+            plane_bytes: 4 * layer.plane_words() as u32,
+            rows: rows as u32,
+            pairs: pairs as u32,
+            padding: splat(layer.input_zero_point),
+            leading: leading as u32,
+            trailing: trailing as u32,
+            blank: (layer.columns_read().div_ceil(2)).saturating_sub(leading + pairs + trailing) as u32,
+            pitch: pitch as u32,
+        };
+        Self { first_word: window.pad_top * pitch / 4, task }
     }
 }
 
-/// One row of four channels, from `first` on, into four planes of i16 pairs.
+/// Fills the rows of padding of each plane of a group; they stay for all groups.
 #[inline(always)]
-fn split_row(
-    layer: &PlaneConv<'_>,
-    activations: &[i8],
-    row: usize,
-    first: usize,
-    words: &mut [u32],
-    plane_words: usize,
-    row_words: usize,
-) {
-    let (width, channels) = (layer.window.in_width, layer.channels);
-    let Some(source) = activations.get(row * width * channels..(row + 1) * width * channels) else { return };
-    let pad = splat(layer.input_zero_point);
-    let mut write = |at: usize, left: u32, right: u32| {
-        let (left_even, right_even) = (sxtb16(left), sxtb16(right));
-        let (left_odd, right_odd) = (sxtb16_ror8(left), sxtb16_ror8(right));
-        if let Some(last) = words.get_mut(at + 3 * plane_words) {
-            *last = pack_high(left_odd, right_odd);
-            words[at] = pack_low(left_even, right_even);
-            words[at + plane_words] = pack_low(left_odd, right_odd);
-            words[at + 2 * plane_words] = pack_high(left_even, right_even);
+fn pad_rows(layer: &PlaneConv<'_>, planes: &mut [u32], row_words: usize) {
+    let pad = lanes(i16::from(layer.input_zero_point), i16::from(layer.input_zero_point));
+    for plane in planes.chunks_exact_mut(layer.plane_words()) {
+        for (row, words) in plane.chunks_exact_mut(row_words).enumerate() {
+            if layer.source_row(row).is_none() {
+                words.fill(pad);
+            }
         }
-    };
-    let mut at = 0;
-    let mut rest = source;
-    if layer.window.pad_left == 1 {
-        write(0, pad, word(rest, first));
-        rest = rest.get(channels..).unwrap_or(&[]);
-        at = 1;
-    }
-    let pairs = rest.chunks_exact(2 * channels.max(1));
-    let last = pairs.remainder();
-    for pair in pairs {
-        write(at, word(pair, first), word(pair, channels + first));
-        at += 1;
-    }
-    if !last.is_empty() {
-        write(at, word(last, first), pad);
-        at += 1;
-    }
-    while at < row_words {
-        write(at, pad, pad);
-        at += 1;
     }
 }

@@ -1,7 +1,7 @@
 //! Calls into `arm.s`. The doors in the parent module have checked every length.
 #![allow(unsafe_code)]
 
-use super::{ConvTask, PLANE_WORDS, PlaneTask, WinogradTask};
+use super::{ConvTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradOutput, WinogradTask};
 
 core::arch::global_asm!(include_str!("arm.s"), options(raw));
 
@@ -14,6 +14,21 @@ unsafe extern "C" {
         products: *mut i32,
         task: *const WinogradTask,
     );
+    fn firmware_winograd_input_4(tiles: *mut u32, words: usize);
+    fn firmware_winograd_input_6(tiles: *mut u32, words: usize);
+    fn firmware_winograd_output_4(
+        products: *const i32,
+        tables: *const u32,
+        task: *const WinogradOutput,
+        output: *mut i8,
+    );
+    fn firmware_winograd_output_6(
+        products: *const i32,
+        tables: *const u32,
+        task: *const WinogradOutput,
+        output: *mut i8,
+    );
+    fn firmware_split_4(input: *const i8, planes: *mut u32, task: *const SplitTask);
     fn firmware_dense_8(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
     fn firmware_dense_2(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
 }
@@ -34,6 +49,36 @@ pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &Conv
 pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: &WinogradTask) {
     // SAFETY: the door checked the slices against the task's counts; steps is at least 2.
     unsafe { firmware_winograd_2x4(tiles.as_ptr(), weights.as_ptr(), products.as_mut_ptr(), task) }
+}
+
+#[inline(always)]
+pub fn winograd_input_4(tiles: &mut [u32], words: usize) {
+    // SAFETY: the door checked that the tiles hold 16 positions of so many words, at least one.
+    unsafe { firmware_winograd_input_4(tiles.as_mut_ptr(), words) }
+}
+
+#[inline(always)]
+pub fn winograd_input_6(tiles: &mut [u32], words: usize) {
+    // SAFETY: the door checked that the tiles hold 36 positions of so many words, at least one.
+    unsafe { firmware_winograd_input_6(tiles.as_mut_ptr(), words) }
+}
+
+#[inline(always)]
+pub fn winograd_output_4(products: &[i32], tables: &[u32], output: &mut [i8], task: &WinogradOutput) {
+    // SAFETY: the door checked products and tables, and that every output of both tiles lies inside.
+    unsafe { firmware_winograd_output_4(products.as_ptr(), tables.as_ptr(), task, output.as_mut_ptr()) }
+}
+
+#[inline(always)]
+pub fn winograd_output_6(products: &[i32], tables: &[u32], output: &mut [i8], task: &WinogradOutput) {
+    // SAFETY: the door checked products and tables, and that every output of both tiles lies inside.
+    unsafe { firmware_winograd_output_6(products.as_ptr(), tables.as_ptr(), task, output.as_mut_ptr()) }
+}
+
+#[inline(always)]
+pub fn split_4(input: &[i8], planes: &mut [u32], task: &SplitTask) {
+    // SAFETY: the door checked that all rows lie inside the input and inside each of the four planes.
+    unsafe { firmware_split_4(input.as_ptr(), planes.as_mut_ptr(), task) }
 }
 
 #[inline(always)]

@@ -4,7 +4,10 @@
 //! |---|---|---|
 //! | [`widen_2`] | bytes of two pixels → interleaved i16 pairs | [`portable`] |
 //! | [`conv_2x4`] | 2 pixels × 4 channels a block, requantized | |
+//! | [`winograd_input`] | Bᵀ d B of two tiles, in place | |
 //! | [`winograd_2x4`] | 2 tiles × 4 channels, all positions | |
+//! | [`winograd_output`] | Aᵀ m A of 2 tiles × 4 channels, requantized | |
+//! | [`split_4`] | rows of four channels → planes | |
 //! | [`dense_sums`] | one row of inputs × 8 or 2 outputs | |
 //! | [`plane`] | 3×3 over one plane, weights in registers, optionally 2×2-pooled | |
 //!
@@ -51,6 +54,48 @@ pub struct WinogradTask {
     pub steps: u32,
     /// Positions of a tile, 16 or 36.
     pub positions: u32,
+}
+
+/// Arguments of [`winograd_output`]. Aligned, as the routine tells the tiles apart by an address bit.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(8))]
+pub struct WinogradOutput {
+    /// First byte of either tile's first output.
+    pub offsets: [u32; 2],
+    /// Bytes from a column to the next.
+    pub stride: u32,
+    /// Bytes from a row to the next.
+    pub pitch: u32,
+    /// Zero point of the output, −128..=127.
+    pub zero_point: i32,
+    /// Rows of either tile that lie inside, at least 1.
+    pub rows: [u32; 2],
+    /// Columns of either tile that lie inside, at least 1.
+    pub columns: [u32; 2],
+}
+
+/// Arguments of [`split_4`].
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct SplitTask {
+    /// Bytes from a pixel to the next.
+    pub channels: u32,
+    /// Bytes from a plane to the next.
+    pub plane_bytes: u32,
+    /// Rows; at least 1.
+    pub rows: u32,
+    /// Whole pairs of pixels in a row, at least 1.
+    pub pairs: u32,
+    /// Four zero points.
+    pub padding: u32,
+    /// 1 where a row begins with padding beside its first pixel.
+    pub leading: u32,
+    /// 1 where a row ends with padding beside its last pixel.
+    pub trailing: u32,
+    /// Words of padding behind a row.
+    pub blank: u32,
+    /// Bytes from a row of a plane to the next.
+    pub pitch: u32,
 }
 
 /// Arguments of [`plane`].
@@ -112,6 +157,65 @@ pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: 
         return;
     }
     implementation::winograd_2x4(tiles, weights, products, task);
+}
+
+/// Bᵀ d B of every word of two tiles, in place; `SIDE` is 4 for F(2×2), 6 for F(4×4).
+///
+/// * `tiles`: `[SIDE · SIDE][words]` pairs of activations.
+#[inline(always)]
+pub fn winograd_input<const SIDE: usize>(tiles: &mut [u32], words: usize) {
+    if words == 0 || tiles.len() < SIDE * SIDE * words {
+        return;
+    }
+    match SIDE {
+        4 => implementation::winograd_input_4(tiles, words),
+        6 => implementation::winograd_input_6(tiles, words),
+        _ => {}
+    }
+}
+
+/// Aᵀ m A of two tiles by four channels, requantized; `SIDE` as in [`winograd_input`].
+///
+/// * `products`: `[SIDE · SIDE][8]`, as [`winograd_2x4`] writes them.
+/// * `tables`: four biases times 4 or 36, four multipliers.
+/// * `output`: four channels at each pixel of either tile that lies inside.
+#[inline(always)]
+pub fn winograd_output<const SIDE: usize>(
+    products: &[i32],
+    tables: &[u32],
+    output: &mut [i8],
+    task: &WinogradOutput,
+) {
+    let fits = [0, 1].into_iter().all(|tile| {
+        let (rows, columns) = (task.rows[tile], task.columns[tile]);
+        let last = task.offsets[tile] + rows.wrapping_sub(1) * task.pitch + columns.wrapping_sub(1) * task.stride;
+        rows > 0 && columns > 0 && last as usize + 4 <= output.len()
+    });
+    if !fits || products.len() < 8 * SIDE * SIDE || tables.len() < 8 {
+        return;
+    }
+    match SIDE {
+        4 => implementation::winograd_output_4(products, tables, output, task),
+        6 => implementation::winograd_output_6(products, tables, output, task),
+        _ => {}
+    }
+}
+
+/// Rows of four channels of an image to four planes of i16 pairs.
+///
+/// * `input`: from the first of the four channels of the first pixel on; rows follow each other.
+/// * `planes`: from the first row of the first plane on.
+#[inline(always)]
+pub fn split_4(input: &[i8], planes: &mut [u32], task: &SplitTask) {
+    let pixels = task.rows * (2 * task.pairs + task.leading + task.trailing);
+    let words = (task.rows.wrapping_sub(1) * task.pitch + 3 * task.plane_bytes) / 4;
+    let row_words = task.pairs + task.leading + task.trailing + task.blank;
+    let fits = task.rows > 0 && task.pairs > 0 && task.leading <= 1 && task.trailing <= 1;
+    let holds = planes.len() >= (words + row_words) as usize;
+    if !fits || !holds || input.len() < (pixels as usize - 1) * task.channels as usize + 4 {
+        return;
+    }
+    implementation::split_4(input, planes, task);
 }
 
 /// Sums of products of one row of inputs, for `OUTPUTS` = 8 or 2 outputs, without bias.

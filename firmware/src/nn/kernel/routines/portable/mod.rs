@@ -3,8 +3,12 @@
 //! The algorithm is the same down to the paired weights, so that what runs on the chip is what the
 //! desktop's property tests try. Slices shorter than a contract says end a loop early.
 
-use super::{ConvTask, PLANE_WORDS, PlaneTask, WinogradTask};
-use crate::nn::kernel::instr::{halves, sxtb16, sxtb16_ror8};
+mod winograd;
+
+pub use winograd::{winograd_input_4, winograd_input_6, winograd_output_4, winograd_output_6};
+
+use super::{ConvTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradTask};
+use crate::nn::kernel::instr::{halves, pack_high, pack_low, sxtb16, sxtb16_ror8, word};
 use crate::nn::requantize::requantize;
 
 /// Sum of products of both i16 lanes, added to `acc` (SMLAD).
@@ -78,6 +82,46 @@ pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: 
             let (tile, channel) = (index / 4, index % 4);
             let pairs = x.chunks_exact(2).zip(w.chunks_exact(4));
             *sum = pairs.fold(0, |acc, (x, w)| smlad(x[tile], w[channel], acc));
+        }
+    }
+}
+
+/// See [`split_4`](super::split_4).
+pub fn split_4(input: &[i8], planes: &mut [u32], task: &SplitTask) {
+    let channels = task.channels as usize;
+    let mut at = 0;
+    for row in 0..task.rows as usize {
+        let mut place = row * task.pitch as usize / 4;
+        let mut split = |left: u32, right: u32| {
+            let (left_even, right_even) = (sxtb16(left), sxtb16(right));
+            let (left_odd, right_odd) = (sxtb16_ror8(left), sxtb16_ror8(right));
+            let words = [
+                pack_low(left_even, right_even),
+                pack_low(left_odd, right_odd),
+                pack_high(left_even, right_even),
+                pack_high(left_odd, right_odd),
+            ];
+            for (plane, word) in words.into_iter().enumerate() {
+                if let Some(to) = planes.get_mut(place + plane * task.plane_bytes as usize / 4) {
+                    *to = word;
+                }
+            }
+            place += 1;
+        };
+        if task.leading > 0 {
+            split(task.padding, word(input, at));
+            at += channels;
+        }
+        for _ in 0..task.pairs {
+            split(word(input, at), word(input, at + channels));
+            at += 2 * channels;
+        }
+        if task.trailing > 0 {
+            split(word(input, at), task.padding);
+            at += channels;
+        }
+        for _ in 0..task.blank {
+            split(task.padding, task.padding);
         }
     }
 }
