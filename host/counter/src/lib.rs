@@ -2,13 +2,15 @@
 //!
 //! `-plugin libcounter.so,start=ADDRESS,end=ADDRESS,out=FILE` watches the function at `start..end`. Each
 //! time it returns, FILE gets one line `NAME INSTRUCTIONS CYCLES` for the function itself (`self`) and for
-//! each call it made, in order (`call 0`, `call 1`, …), callees included. Counts are exact.
+//! each call it made, in order (`call 0`, `call 1`, …), callees included. Counts are exact. With
+//! `addresses=FILE` a second file gets `ADDRESS EXECUTIONS` of every instruction, to find what is hot.
 //!
 //! Cycles are a **model** of a Cortex-M4 without flash wait states, not a measurement: LDR 2 (1 right
 //! after an LDR), STR 1, LDM, STM, LDRD, STRD, PUSH and POP 1 + registers, a taken branch 2 more, a
 //! division 7, everything else 1. Source of the encodings: Arm DDI 0403, A5.
 #![cfg(unix)]
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -85,6 +87,8 @@ struct State {
     start: u32,
     end: u32,
     out: String,
+    addresses: String,
+    executions: BTreeMap<u32, u64>,
     /// Where the watched function returns to, while it runs.
     return_to: Option<u32>,
     /// Index into `counts`: 0 is the function itself, then its calls.
@@ -97,6 +101,8 @@ static STATE: Mutex<State> = Mutex::new(State {
     start: 0,
     end: 0,
     out: String::new(),
+    addresses: String::new(),
+    executions: BTreeMap::new(),
     return_to: None,
     region: 0,
     counts: Vec::new(),
@@ -133,6 +139,9 @@ impl State {
             // The refill belongs to the branch.
             self.counts[region].cycles += 2;
         }
+        if !self.addresses.is_empty() {
+            *self.executions.entry(now.address).or_default() += 1;
+        }
         let follows_load = self.previous.is_some_and(|(before, _)| before.is_load);
         let count = &mut self.counts[self.region];
         count.instructions += 1;
@@ -140,19 +149,29 @@ impl State {
         self.previous = Some((now, self.region));
     }
 
-    /// Writes the counts beside the file and renames, so that a reader never sees half of them.
+    /// Writes the counts.
     fn finish(&mut self) {
         let mut text = String::new();
         for (region, count) in self.counts.iter().enumerate() {
             let name = if region == 0 { "self".to_owned() } else { format!("call {}", region - 1) };
             let _ = writeln!(text, "{name} {} {}", count.instructions, count.cycles);
         }
-        let beside = format!("{}.part", self.out);
-        if std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &self.out)).is_err() {
-            eprintln!("counter: {} cannot be written", self.out);
+        write_whole(&self.out, &text);
+        if !self.addresses.is_empty() {
+            let lines = self.executions.iter().map(|(address, count)| format!("{address:#x} {count}\n"));
+            write_whole(&self.addresses, &lines.collect::<String>());
+            self.executions.clear();
         }
         self.return_to = None;
         self.previous = None;
+    }
+}
+
+/// Writes beside the file and renames, so that a reader never sees half of it.
+fn write_whole(path: &str, text: &str) {
+    let beside = format!("{path}.part");
+    if std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).is_err() {
+        eprintln!("counter: {path} cannot be written");
     }
 }
 
@@ -240,6 +259,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
             Some(("start", text)) => state.start = number(text).unwrap_or(0),
             Some(("end", text)) => state.end = number(text).unwrap_or(0),
             Some(("out", path)) => state.out = path.to_owned(),
+            Some(("addresses", path)) => state.addresses = path.to_owned(),
             _ => eprintln!("counter: {argument} is no argument of this plugin"),
         }
     }

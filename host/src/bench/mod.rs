@@ -60,6 +60,8 @@ pub struct NetworkCount {
     pub model_cycles: u64,
     /// Bytes of code that an inference reaches, without constants.
     pub code_bytes: usize,
+    /// The functions it reaches, with the bytes of each.
+    pub functions: Vec<(String, usize)>,
     /// Bytes of weights and tables.
     pub constant_bytes: usize,
     /// Bytes of activations and scratch.
@@ -118,7 +120,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let out = elf.with_extension("counts");
     let _ = std::fs::remove_file(&out);
     let (start, end) = reach.infer;
-    let plugin = format!("{},start={start},end={end},out={}", counter.display(), out.display());
+    let plugin = format!("{},start={start},end={end},out={}{}", counter.display(), out.display(), addresses(&out));
     let emulator = Emulator::start_with(board, &elf, &["-plugin".into(), plugin])?;
     let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
     client.hello()?;
@@ -160,6 +162,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         macs_per_instruction: macs as f64 / instructions as f64,
         model_cycles,
         code_bytes: reach.code_bytes,
+        functions: reach.functions,
         constant_bytes: plan.constant_bytes(),
         arena_bytes: plan.arena_bytes(),
         stack_bytes: answer.stack_bytes,
@@ -169,6 +172,14 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         peers,
         ratio: peers.first().map(|peer| peer.instructions as f64 / instructions as f64),
     })
+}
+
+/// Asks for executions by address, beside the counts, where `COUNT_ADDRESSES` is set.
+fn addresses(out: &Path) -> String {
+    match std::env::var_os("COUNT_ADDRESSES") {
+        Some(_) => format!(",addresses={}", out.with_extension("addresses").display()),
+        None => String::new(),
+    }
 }
 
 /// Reads the counter's file: the function itself, then its calls.

@@ -102,8 +102,8 @@ impl Generator {
             Operator::Conv(layer) => {
                 let constants = self.place(layer.constants);
                 format!(
-                    "Operator::Conv(PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }})",
-                    layer.window, layer.in_channels, layer.out_channels, layer.input_zero_point, layer.output, layer.pool,
+                    "Operator::Conv(PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        wide: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }})",
+                    layer.window, layer.in_channels, layer.out_channels, layer.wide, layer.input_zero_point, layer.output, layer.pool,
                 )
             }
             Operator::Winograd(layer) => {
@@ -140,8 +140,8 @@ impl Generator {
     fn plane(&mut self, layer: &PlaneConv<'_>) -> String {
         let constants = self.place(layer.constants);
         format!(
-            "PlaneConv {{\n        window: {:?},\n        channels: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }}",
-            layer.window, layer.channels, layer.input_zero_point, layer.output, layer.pool,
+            "PlaneConv {{\n        window: {:?},\n        channels: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n        pitch: {},\n    }}",
+            layer.window, layer.channels, layer.input_zero_point, layer.output, layer.pool, layer.pitch,
         )
     }
 

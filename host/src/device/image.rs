@@ -14,8 +14,8 @@ use super::DeviceError;
 pub struct Reach {
     /// Addresses of `infer`: its first, and the one behind it.
     pub infer: (u64, u64),
-    /// Functions reached, `infer` included.
-    pub functions: Vec<String>,
+    /// Functions reached, `infer` included, and the bytes of their instructions.
+    pub functions: Vec<(String, usize)>,
     /// Bytes of their instructions, without literals.
     pub code_bytes: usize,
     /// Deepest stack along any path, in bytes.
@@ -38,7 +38,10 @@ pub fn reach(elf: &[u8]) -> Result<Reach, DeviceError> {
     let reached = walk.reached.iter().map(|start| &all[start]);
     Ok(Reach {
         infer: (entry.start, entry.end),
-        functions: reached.clone().map(|function| function.name.clone()).collect(),
+        functions: reached
+            .clone()
+            .map(|function| (function.name.clone(), 2 * function.halfwords.len()))
+            .collect(),
         code_bytes: reached.map(|function| 2 * function.halfwords.len()).sum(),
         stack_bytes,
         faults: walk.faults,

@@ -42,7 +42,9 @@ fn conv(layer: &PackedConv<'_>) -> usize {
     let [height, width] = layer.out_size();
     let pairs = if layer.pool { 2 * height * width } else { (height * width).div_ceil(2) };
     // Twelve instructions for sixteen products, three for eight steps, 48 a block.
-    let block = 48 + layer.steps() * 99 / 8;
+    // Wide: eleven, and eight less to part the sums of paired weights.
+    let (fixed, eight) = if layer.wide { (42, 91) } else { (50, 99) };
+    let block = fixed + layer.steps() * eight / 8;
     let gathering = layer.steps() * 4 + 40 * layer.window.kernel_height + 60;
     let pooling = if layer.pool { height * width * (layer.out_channels / 4 * 24 + 30) } else { 0 };
     pairs * (layer.out_channels / 4 * block + gathering) + pooling

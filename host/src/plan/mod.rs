@@ -117,7 +117,7 @@ enum Kernel {
     Copy,
     Image { pool: bool },
     Depthwise,
-    Conv { pool: bool },
+    Conv { pool: bool, wide: bool },
     Winograd { tile: usize },
     Dense,
     Pool,
@@ -129,7 +129,7 @@ impl Kernel {
     fn layers(self) -> usize {
         match self {
             Kernel::Copy => 0,
-            Kernel::Image { pool: true } | Kernel::Conv { pool: true } => 2,
+            Kernel::Image { pool: true } | Kernel::Conv { pool: true, .. } => 2,
             _ => 1,
         }
     }
@@ -320,29 +320,27 @@ fn output(rule: &Requantization<'_>) -> Output {
 fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dense<'a>) -> Operator<'a> {
     let constants = &choice.constants[..];
     let layer = layers.get(choice.layer).copied();
-    let conv = |layer: Conv2d<'a>, pool: bool| PlaneConv {
-        window: layer.window,
-        channels: layer.out_channels,
-        constants,
-        input_zero_point: layer.input_zero_point,
-        output: output(&layer.requantization),
-        pool,
+    let plane = |window, channels, input_zero_point, rule: &Requantization<'_>, pool| {
+        let output = output(rule);
+        let mut plane = PlaneConv { window, channels, constants, input_zero_point, output, pool, pitch: 0 };
+        plane.pitch = plane.fitting_pitch();
+        plane
     };
     match (choice.kernel, layer) {
         (Kernel::Copy, _) => Operator::Copy,
-        (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => Operator::Image(conv(layer, pool)),
-        (Kernel::Depthwise, Some(Layer::DepthwiseConv2d(layer))) => Operator::Depthwise(PlaneConv {
-            window: layer.window,
-            channels: layer.channels,
-            constants,
-            input_zero_point: layer.input_zero_point,
-            output: output(&layer.requantization),
-            pool: false,
-        }),
-        (Kernel::Conv { pool }, Some(Layer::Conv2d(layer))) => Operator::Conv(PackedConv {
+        (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
+            let rule = &layer.requantization;
+            Operator::Image(plane(layer.window, layer.out_channels, layer.input_zero_point, rule, pool))
+        }
+        (Kernel::Depthwise, Some(Layer::DepthwiseConv2d(layer))) => {
+            let rule = &layer.requantization;
+            Operator::Depthwise(plane(layer.window, layer.channels, layer.input_zero_point, rule, false))
+        }
+        (Kernel::Conv { pool, wide }, Some(Layer::Conv2d(layer))) => Operator::Conv(PackedConv {
             window: layer.window,
             in_channels: layer.in_channels,
             out_channels: layer.out_channels,
+            wide,
             constants,
             input_zero_point: layer.input_zero_point,
             output: output(&layer.requantization),
@@ -410,9 +408,11 @@ fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profile) -> Vec<C
                     if at == 0 && pool {
                         add(at, Kernel::Image { pool }, pack::image(conv));
                     }
-                    has_packed |= add(at, Kernel::Conv { pool: false }, pack::conv(conv));
-                    if pool {
-                        add(at, Kernel::Conv { pool }, pack::conv(conv));
+                    for wide in [false, true] {
+                        has_packed |= add(at, Kernel::Conv { pool: false, wide }, pack::conv(conv, wide));
+                        if pool {
+                            add(at, Kernel::Conv { pool, wide }, pack::conv(conv, wide));
+                        }
                     }
                     for tile in [2, 4] {
                         has_packed |= add(at, Kernel::Winograd { tile }, pack::winograd(conv, tile));

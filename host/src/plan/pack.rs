@@ -24,16 +24,16 @@ fn bound(bias: i32, weights: &[i8]) -> i64 {
     i64::from(bias).abs() + 128 * sum
 }
 
-/// For [`conv_2x4`](firmware::nn::kernel::routines::conv_2x4); `None` where a sum may pass its limit or the
-/// channels are no multiples of four.
-pub fn conv(layer: &Conv2d<'_>) -> Option<Vec<u32>> {
+/// For [`conv_2x4`](firmware::nn::kernel::routines::conv_2x4); `None` where a sum of paired weights may pass its
+/// limit or the channels are no multiples of four.
+pub fn conv(layer: &Conv2d<'_>, wide: bool) -> Option<Vec<u32>> {
     if !layer.in_channels.is_multiple_of(4) || !layer.out_channels.is_multiple_of(4) {
         return None;
     }
     let per_channel = layer.window.taps() * layer.in_channels;
     let rows: Vec<&[i8]> = layer.weights.chunks_exact(per_channel).collect();
     let exact = rows.iter().zip(layer.bias).all(|(row, &bias)| bound(bias, row) < PAIRED_LIMIT);
-    if !exact {
+    if !exact && !wide {
         return None;
     }
     let mut words = Vec::with_capacity(layer.out_channels * (2 + per_channel / 4));
@@ -41,12 +41,18 @@ pub fn conv(layer: &Conv2d<'_>) -> Option<Vec<u32>> {
         let bias = &layer.bias[block..block + 4];
         for pair in bias.chunks_exact(2) {
             words.push(pair[0] as u32);
-            words.push(pair[0].wrapping_add(pair[1].wrapping_mul(256)) as u32);
+            let odd = if wide { pair[1] } else { pair[0].wrapping_add(pair[1].wrapping_mul(256)) };
+            words.push(odd as u32);
         }
         for quad in (0..per_channel).step_by(4) {
             for pair in PAIRS {
+                let at = |channel: usize| pair.map(|input| rows[channel][quad + input]);
+                if wide {
+                    let lanes_at = |channel| at(channel).map(i32::from);
+                    words.extend((block..block + 4).map(lanes_at).map(|[low, high]| lanes(low, high)));
+                    continue;
+                }
                 for even in [block, block + 2] {
-                    let at = |channel: usize| pair.map(|input| rows[channel][quad + input]);
                     words.push(paired(at(even), at(even + 1)));
                 }
             }

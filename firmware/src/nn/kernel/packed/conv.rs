@@ -19,6 +19,8 @@ pub struct PackedConv<'a> {
     pub in_channels: usize,
     /// Output channels, a multiple of 4.
     pub out_channels: usize,
+    /// Whether weights are pairs of i16, one instruction in twelve faster and twice as large.
+    pub wide: bool,
     /// As [`conv_2x4`](routines::conv_2x4) reads them; taps row by row, channel pairs (0, 2), (1, 3), (4, 6) ….
     pub constants: &'a [u32],
     /// Zero point of the input, which is also the padding.
@@ -33,6 +35,11 @@ impl PackedConv<'_> {
     /// Returns the channel pairs of a patch.
     pub const fn steps(&self) -> usize {
         self.window.taps() * self.in_channels / 2
+    }
+
+    /// Words of weights of four channels.
+    const fn weight_words(&self) -> usize {
+        if self.wide { 4 * self.steps() } else { 2 * self.steps() }
     }
 
     /// Returns height and width of the output.
@@ -52,16 +59,9 @@ impl PackedConv<'_> {
         height * width * self.out_channels
     }
 
-    /// Words of padding: a row of the window, if any of it lies outside.
+    /// Words of padding: a row of the window.
     const fn padding_words(&self) -> usize {
-        let window = &self.window;
-        let below = (window.out_height - 1) * window.stride_y + window.kernel_height;
-        let right = (window.out_width - 1) * window.stride_x + window.kernel_width;
-        let inside = below <= window.in_height && right <= window.in_width;
-        if window.pad_top == 0 && window.pad_left == 0 && inside {
-            return 0;
-        }
-        window.kernel_width * self.in_channels / 4
+        self.window.kernel_width * self.in_channels / 4
     }
 
     /// Returns the words of scratch: a patch, a row of padding, and the four pixels of a pooling window.
@@ -77,7 +77,7 @@ impl PackedConv<'_> {
         input > 0 && output > 0 && height > 0 && width > 0
             && input.is_multiple_of(4)
             && output.is_multiple_of(4)
-            && self.constants.len() == output / 4 * (8 + 2 * self.steps())
+            && self.constants.len() == output / 4 * (8 + self.weight_words())
     }
 
     /// Returns how many bytes below the input the output must begin to overwrite only what was read.
@@ -112,7 +112,12 @@ impl PackedConv<'_> {
     /// * `memory`: input `[in_height][in_width][in_channels]`, output `[out_height][out_width][out_channels]`.
     #[inline(always)]
     pub fn run(&self, memory: Memory<'_>) {
-        if self.pool { run_pooled(self, memory) } else { run(self, memory) }
+        match (self.pool, self.wide) {
+            (false, false) => run::<false>(self, memory),
+            (false, true) => run::<true>(self, memory),
+            (true, false) => run_pooled::<false>(self, memory),
+            (true, true) => run_pooled::<true>(self, memory),
+        }
     }
 
     fn task(&self) -> ConvTask {
@@ -148,7 +153,7 @@ impl Pixel {
 }
 
 #[inline(never)]
-fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
@@ -167,7 +172,7 @@ fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
         let source = Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
         gather(layer, &source, [pixel, second], patch);
         let Some(written) = memory.activations.get_mut(output..) else { return };
-        routines::conv_2x4(patch, layer.constants, written, &task);
+        routines::conv_2x4::<WIDE>(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
         pixel = second.next(width);
     }
@@ -178,7 +183,7 @@ fn run(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
 }
 
 #[inline(never)]
-fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+fn run_pooled<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
@@ -194,7 +199,7 @@ fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
                 Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
             gather(layer, &source, [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }], patch);
             let Some(two) = four.get_mut(2 * row * channels..) else { return };
-            routines::conv_2x4(patch, layer.constants, two, &task);
+            routines::conv_2x4::<WIDE>(patch, layer.constants, two, &task);
         }
         for channel in (0..channels).step_by(4) {
             let upper = max_i8x4(word(four, channel), word(four, channels + channel));
@@ -213,12 +218,13 @@ fn run_pooled(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
 #[inline(always)]
 fn gather(layer: &PackedConv<'_>, source: &Source<'_>, pixels: [Pixel; 2], patch: &mut [u32]) {
     let window = &layer.window;
-    let mut firsts = pixels.map(|pixel| {
-        let row = (pixel.y * window.stride_y) as isize - window.pad_top as isize;
-        [row, (pixel.x * window.stride_x) as isize - window.pad_left as isize]
-    });
-    for words in patch.chunks_exact_mut((window.kernel_width * layer.in_channels).max(1)) {
-        source.widen(firsts, window.kernel_width, words);
-        firsts = firsts.map(|[row, column]| [row + 1, column]);
-    }
+    source.widen(
+        pixels.map(|pixel| {
+            // Huge in the padding above and to the left.
+            let row = (pixel.y * window.stride_y).wrapping_sub(window.pad_top);
+            [row, (pixel.x * window.stride_x).wrapping_sub(window.pad_left)]
+        }),
+        window.kernel_width,
+        patch,
+    );
 }

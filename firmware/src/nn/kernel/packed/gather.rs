@@ -1,6 +1,6 @@
 //! Activations under two windows, widened, with the padding around them.
 
-use crate::nn::kernel::routines;
+use crate::nn::kernel::routines::{self, GatherTask};
 use crate::nn::window::Window;
 
 /// An input with what lies around it.
@@ -8,7 +8,7 @@ use crate::nn::window::Window;
 pub struct Source<'s> {
     /// `[height][width][channels]`.
     pub input: &'s [i8],
-    /// Zero points, as many as the longest run asked for.
+    /// Zero points, as many as a row of the window has activations.
     pub padding: &'s [i8],
     /// Rows of the input.
     pub height: usize,
@@ -32,38 +32,29 @@ impl<'s> Source<'s> {
         Self { input, padding, height: window.in_height, width: window.in_width, channels }
     }
 
-    /// Widens `taps` neighbouring pixels of two rows; row and column may lie in the padding.
+    /// Widens the pixels under two windows, row by row; rows and columns may lie in the padding.
     ///
-    /// * `firsts`: row and column of the first tap of either.
-    /// * `words`: `[taps][channels]`, as [`widen_2`](routines::widen_2) writes them.
-    #[inline(never)]
-    pub fn widen(&self, firsts: [[isize; 2]; 2], taps: usize, words: &mut [u32]) {
-        // Taps inside the input: from, to.
-        let inside = firsts.map(|[row, column]| {
-            let from = ((-column).max(0) as usize).min(taps);
-            let to = ((self.width as isize - column).max(0) as usize).min(taps);
-            if (row as usize) < self.height { [from, to] } else { [taps, taps] }
-        });
-        let mut words = words;
-        let mut tap = 0;
-        while tap < taps {
-            let mut end = taps;
-            let mut source = |at: usize| {
-                let ([row, column], [from, to]) = (firsts[at], inside[at]);
-                if tap < from || tap >= to {
-                    end = if tap < from { end.min(from) } else { end };
-                    return self.padding;
-                }
-                end = end.min(to);
-                let pixel = row as usize * self.width + (column + tap as isize) as usize;
-                self.input.get(pixel * self.channels..).unwrap_or_default()
-            };
-            let (first, second) = (source(0), source(1));
-            let length = (end - tap) * self.channels;
-            let Some((now, rest)) = words.split_at_mut_checked(length) else { return };
-            routines::widen_2(first, second, now, length / 4);
-            words = rest;
-            tap = end;
-        }
+    /// * `firsts`: row and column of the first pixel of either; wrapped where negative.
+    /// * `taps`: columns of a window.
+    /// * `words`: `[rows][taps][channels]`, as [`gather_2`](routines::gather_2) writes them.
+    #[inline(always)]
+    pub fn widen(&self, firsts: [[usize; 2]; 2], taps: usize, words: &mut [u32]) {
+        let rows = (words.len() / (taps * self.channels).max(1)) as u32;
+        // Where no column lies in the padding a row of the window is one run.
+        let last = self.width.wrapping_sub(taps);
+        let (runs, run_pixels) = if firsts[0][1] <= last && firsts[1][1] <= last { (1, taps) } else { (taps, 1) };
+        let task = GatherTask {
+            rows,
+            runs: runs as u32,
+            quads: (run_pixels * self.channels / 4) as u32,
+            height: self.height as u32,
+            width: (self.width + 1 - run_pixels) as u32,
+            row: [firsts[0][0] as u32, firsts[1][0] as u32],
+            column: [firsts[0][1] as u32, firsts[1][1] as u32],
+            pitch: (self.width * self.channels) as u32,
+            channels: self.channels as u32,
+            ..GatherTask::default()
+        };
+        routines::gather_2(self.input, self.padding, words, task);
     }
 }

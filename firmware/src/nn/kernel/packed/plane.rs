@@ -27,11 +27,13 @@ pub struct PlaneConv<'a> {
     pub output: Output,
     /// Whether 2×2 maximum pooling follows, stride 2, odd edges dropped; stride 1 only.
     pub pool: bool,
+    /// Bytes of a plane's row: what [`PlaneConv::fitting_pitch`] says.
+    pub pitch: usize,
 }
 
 impl PlaneConv<'_> {
-    /// Returns bytes of a plane's row, or 0 where the layer is none of this kernel's.
-    pub const fn pitch(&self) -> usize {
+    /// Returns the bytes that a plane's row needs, 32 or 64; 0 where the layer is none of this kernel's.
+    pub const fn fitting_pitch(&self) -> usize {
         let window = &self.window;
         let square = window.kernel_height == 3 && window.kernel_width == 3;
         let strides = window.stride_y == window.stride_x && (window.stride_y == 1 || window.stride_y == 2);
@@ -69,7 +71,7 @@ impl PlaneConv<'_> {
 
     const fn plane_words(&self) -> usize {
         let step = if self.pool { 2 } else { self.window.stride_y };
-        plane_words(self.out_size()[0], step, self.pool, self.pitch())
+        plane_words(self.out_size()[0], step, self.pool, self.pitch)
     }
 
     /// Returns the words of scratch for the image.
@@ -85,7 +87,7 @@ impl PlaneConv<'_> {
     /// Returns whether shape and constants are what the kernel needs.
     pub const fn is_consistent(&self) -> bool {
         let [height, width] = self.out_size();
-        self.pitch() > 0 && self.constants.len() == PLANE_WORDS * self.channels && height > 0 && width > 1
+        self.pitch > 0 && self.pitch == self.fitting_pitch() && self.constants.len() == PLANE_WORDS * self.channels && height > 0 && width > 1
     }
 
     /// Whether the image kernel takes this layer: rows of whole words.
@@ -105,7 +107,7 @@ impl PlaneConv<'_> {
     /// * `memory`: output `[out_height][out_width][channels]`; no input.
     #[inline(always)]
     pub fn run_image(&self, image: &[i8], memory: Memory<'_>) {
-        match (self.window.stride_x, self.pool, self.pitch()) {
+        match (self.window.stride_x, self.pool, self.pitch) {
             (1, false, 32) => run_image::<1, false, 32>(self, image, memory),
             (1, false, 64) => run_image::<1, false, 64>(self, image, memory),
             (2, false, 32) => run_image::<2, false, 32>(self, image, memory),
@@ -121,13 +123,7 @@ impl PlaneConv<'_> {
     /// * `memory`: input `[in_height][in_width][channels]`, output `[out_height][out_width][channels]`.
     #[inline(always)]
     pub fn run_depthwise(&self, memory: Memory<'_>) {
-        match (self.window.stride_x, self.pitch()) {
-            (1, 32) => run_depthwise::<1, 32>(self, memory),
-            (1, 64) => run_depthwise::<1, 64>(self, memory),
-            (2, 32) => run_depthwise::<2, 32>(self, memory),
-            (2, 64) => run_depthwise::<2, 64>(self, memory),
-            _ => {}
-        }
+        if self.pitch == 32 { run_depthwise::<32>(self, memory) } else { run_depthwise::<64>(self, memory) }
     }
 
     fn task(&self) -> PlaneTask {
@@ -195,7 +191,7 @@ fn widen_row(source: &[i8], pad_left: usize, pad: u32, words: &mut [u32]) {
 }
 
 #[inline(never)]
-fn run_depthwise<const STRIDE: usize, const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
+fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
     let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
     let Some(activations) = memory.activations.get_mut(memory.input..) else { return };
     let task = layer.task();
@@ -211,7 +207,11 @@ fn run_depthwise<const STRIDE: usize, const PITCH: usize>(layer: &PlaneConv<'_>,
         let planes = planes.chunks_exact(layer.plane_words());
         for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
             let Some(output) = activations.get_mut(channel..) else { return };
-            routines::plane::<STRIDE, false, PITCH>(plane, constants, output, &task);
+            if layer.window.stride_x == 1 {
+                routines::plane::<1, false, PITCH>(plane, constants, output, &task);
+            } else {
+                routines::plane::<2, false, PITCH>(plane, constants, output, &task);
+            }
         }
     }
     let length = layer.output_len();

@@ -140,13 +140,9 @@ fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
         let second = if next(first)[0] < tile_rows { next(first) } else { first };
         let corners = [first, second].map(|tile| tile.map(|at| at * (SIDE - 2)));
         let source = Source::new(memory.activations, memory.input, padding, window, layer.in_channels);
-        let mut starts = corners.map(|[y, x]| {
-            [y as isize - window.pad_top as isize, x as isize - window.pad_left as isize]
-        });
-        for words in tiles.chunks_exact_mut((SIDE * words).max(1)) {
-            source.widen(starts, SIDE, words);
-            starts = starts.map(|[row, column]| [row + 1, column]);
-        }
+        // Huge in the padding above and to the left.
+        let starts = corners.map(|[y, x]| [y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left)]);
+        source.widen(starts, SIDE, tiles);
         routines::winograd_input::<SIDE>(tiles, words);
         let left = |at: usize, of: usize| (of - at).min(SIDE - 2) as u32;
         let pixel_of = |[y, x]: [usize; 2]| (y * window.out_width + x) * layer.out_channels;

@@ -1,13 +1,19 @@
 //! Calls into `arm.s`. The doors in the parent module have checked every length.
 #![allow(unsafe_code)]
 
-use super::{ConvTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradOutput, WinogradTask};
+use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradOutput, WinogradTask};
 
 core::arch::global_asm!(include_str!("arm.s"), options(raw));
 
 unsafe extern "C" {
-    fn firmware_widen_2(first: *const i8, second: *const i8, words: *mut u32, quads: usize);
+    fn firmware_gather_2(first: *const i8, second: *const i8, words: *mut u32, task: *mut GatherTask);
     fn firmware_conv_2x4(patch: *const u32, constants: *const u32, output: *mut i8, task: *const ConvTask);
+    fn firmware_conv_2x4_wide(
+        patch: *const u32,
+        constants: *const u32,
+        output: *mut i8,
+        task: *const ConvTask,
+    );
     fn firmware_winograd_2x4(
         tiles: *const u32,
         weights: *const u32,
@@ -34,15 +40,29 @@ unsafe extern "C" {
 }
 
 #[inline(always)]
-pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
-    // SAFETY: the door checked that the slices hold 4 · quads bytes and words, and that quads > 0.
-    unsafe { firmware_widen_2(first.as_ptr(), second.as_ptr(), words.as_mut_ptr(), quads) }
+pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], task: &mut GatherTask) {
+    task.padding = padding.as_ptr() as usize as u32;
+    let start = |at: usize| {
+        let row = task.row[at].wrapping_mul(task.pitch);
+        let offset = row.wrapping_add(task.column[at].wrapping_mul(task.channels));
+        // May point outside; the routine reads it only where row and column are inside.
+        input.as_ptr().wrapping_offset(offset as i32 as isize)
+    };
+    // SAFETY: the door checked that the words hold all runs and the padding one, and that the input holds
+    // all its rows; runs outside of them are read from the padding.
+    unsafe { firmware_gather_2(start(0), start(1), words.as_mut_ptr(), task) }
 }
 
 #[inline(always)]
 pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     // SAFETY: the door checked the slices against the task's counts, none of which is zero.
     unsafe { firmware_conv_2x4(patch.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
+}
+
+#[inline(always)]
+pub fn conv_2x4_wide(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    // SAFETY: as for `conv_2x4`; the door counted the wider weights.
+    unsafe { firmware_conv_2x4_wide(patch.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
 }
 
 #[inline(always)]

@@ -33,62 +33,88 @@ firmware_\name:
  orr \r,\r,#1
 .endm
 
-@ ---- widen_2: bytes of two pixels to interleaved i16 pairs -----------------------------------------
-@ r0 first pixel, r1 second pixel, r2 words, r3 quads > 0
+@ ---- gather_2: activations under two windows to interleaved i16 pairs --------------------------------
+@ r0 first window, r1 second window, r2 words, r3 the task, whose rows and positions this counts on
+@ r8 r9 sources of a run, r10 quads left, r11 run of the row, lr runs left; a window outside reads padding.
+.equ GATHER_ROWS, 0
+.equ GATHER_RUNS, 4
+.equ GATHER_QUADS, 8
+.equ GATHER_RUN_BYTES, 12
+.equ GATHER_ROW_STEP, 16
+.equ GATHER_HEIGHT, 20
+.equ GATHER_WIDTH, 24
+.equ GATHER_ROW, 28                  @ of either window
+.equ GATHER_COLUMN, 36               @ of either window
+.equ GATHER_PADDING, 44
 .macro WIDEN
- ldr r6,[r0],#4
- ldr r7,[r1],#4
+ ldr r6,[r8],#4
+ ldr r7,[r9],#4
  sxtb16 r4,r6
  sxtb16 r5,r7
  sxtb16 r6,r6,ror #8
  sxtb16 r7,r7,ror #8
  stmia r2!,{r4-r7}
 .endm
- ROUTINE widen_2
- push {r4-r7}
- lsrs r3,r3,#1
- bcc.n 1f
- WIDEN
- cbz r3,2f
+@ source = at, or the padding where row or column lie outside (unsigned, so also above and left)
+.macro SOURCE source, at, window
+ ldr r4,[r3,#(GATHER_ROW+4*\window)]
+ ldr r5,[r3,#(GATHER_COLUMN+4*\window)]
+ add r5,r5,r11
+ cmp r4,r12
+ it lo
+ cmplo r5,r6
+ ite lo
+ movlo \source,\at
+ ldrhs \source,[r3,#GATHER_PADDING]
+.endm
+ ROUTINE gather_2
+ push {r4-r11,lr}
 1:
- WIDEN
- WIDEN
- subs r3,r3,#1
- bne.n 1b
+ ldr lr,[r3,#GATHER_RUNS]
+ mov r11,#0
 2:
- pop {r4-r7}
- bx lr
- END widen_2
+ ldr r12,[r3,#GATHER_HEIGHT]
+ ldr r6,[r3,#GATHER_WIDTH]
+ SOURCE r8,r0,0
+ SOURCE r9,r1,1
+ ldr r10,[r3,#GATHER_QUADS]
+ lsrs r10,r10,#1
+ bcc.n 3f
+ WIDEN
+ cmp r10,#0
+ beq.n 4f
+3:
+ WIDEN
+ WIDEN
+ subs r10,r10,#1
+ bne.n 3b
+4:
+ ldr r4,[r3,#GATHER_RUN_BYTES]
+ add r0,r0,r4
+ add r1,r1,r4
+ add r11,r11,#1
+ subs lr,lr,#1
+ bne.n 2b
+ ldr r4,[r3,#GATHER_ROW_STEP]
+ add r0,r0,r4
+ add r1,r1,r4
+ ldrd r4,r5,[r3,#GATHER_ROW]
+ add r4,r4,#1
+ add r5,r5,#1
+ strd r4,r5,[r3,#GATHER_ROW]
+ ldr r4,[r3,#GATHER_ROWS]
+ subs r4,r4,#1
+ str r4,[r3,#GATHER_ROWS]
+ bne.n 1b
+ pop {r4-r11,pc}
+ END gather_2
 
 @ ---- conv_2x4: two pixels by four output channels a block ------------------------------------------
 @ r0 patch, r1 constants, r2 output, r3 {steps, blocks, pixel stride, zero point}
 @ Loop: r2 r3 activations, r4 r5 weights, r6-r9 sums of pixel 0, r10-r12 lr of pixel 1.
 @ Words hold channel A in even bytes and B + carry in odd ones: as lanes they are A + 256 B, so the
 @ odd sums come out as sum(A) + 256 sum(B) and cost no unpacking.
-.equ CONV_UNROLL, 8
-.equ CONV_UNIT, 46
- ROUTINE conv_2x4
- push {r4-r11,lr}
- sub sp,#28
- ldmia r3,{r4-r7}
- add r8,r0,r4,lsl #3
- add r9,r2,r6
- add r10,r2,r5,lsl #2
- strd r0,r8,[sp,#0]          @ patch, its end
- strd r2,r9,[sp,#8]          @ output of both pixels
- strd r7,r10,[sp,#16]        @ zero point, end of output
- ENTRY r8,r4,2f,CONV_UNROLL,CONV_UNIT,r5
- str r8,[sp,#24]
-1:
- ldmia r1!,{r6-r9}
- mov r10,r6
- mov r11,r7
- mov r12,r8
- mov lr,r9
- ldr r2,[sp,#24]
- bx r2
-2:
-.rept CONV_UNROLL
+.macro CONV_STEP
  ldrd r2,r3,[r0],#8
  ldmia r1!,{r4,r5}
  smlad r7,r2,r4,r7
@@ -101,10 +127,53 @@ firmware_\name:
  smlad r10,r3,r4,r10
  smlad r8,r2,r5,r8
  smlad r12,r3,r5,r12
+.endm
+.macro CONV_WIDE_STEP              @ the same with i16 weights, and of Winograd's products
+ ldrd r2,r3,[r0],#8
+ ldmia r1!,{r4,r5}
+ smlad r6,r2,r4,r6
+ smlad r10,r3,r4,r10
+ smlad r7,r2,r5,r7
+ smlad r11,r3,r5,r11
+ ldmia r1!,{r4,r5}
+ smlad r8,r2,r4,r8
+ smlad r12,r3,r4,r12
+ smlad r9,r2,r5,r9
+ smlad lr,r3,r5,lr
+.endm
+.macro CONV name, wide, unit, unroll
+ ROUTINE \name
+ push {r4-r11,lr}
+ sub sp,#28
+ ldmia r3,{r4-r7}
+ add r8,r0,r4,lsl #3
+ add r9,r2,r6
+ add r10,r2,r5,lsl #2
+ strd r0,r8,[sp,#0]          @ patch, its end
+ strd r2,r9,[sp,#8]          @ output of both pixels
+ strd r7,r10,[sp,#16]        @ zero point, end of output
+ ENTRY r8,r4,2f,\unroll,\unit,r5
+ str r8,[sp,#24]
+1:
+ ldmia r1!,{r6-r9}
+ mov r10,r6
+ mov r11,r7
+ mov r12,r8
+ mov lr,r9
+ ldr r2,[sp,#24]
+ bx r2
+2:
+.rept \unroll
+.if \wide
+ CONV_WIDE_STEP
+.else
+ CONV_STEP
+.endif
 .endr
  ldr r2,[sp,#4]
  cmp r0,r2
  bne.w 2b
+.if \wide == 0
  sub r7,r7,r6
  sub r9,r9,r8
  sub r11,r11,r10
@@ -113,6 +182,7 @@ firmware_\name:
  asr r9,r9,#8
  asr r11,r11,#8
  asr lr,lr,#8
+.endif
  ldmia r1!,{r2-r5}
  ldr r0,[sp,#16]
  smmlar r6,r6,r2,r0
@@ -147,7 +217,10 @@ firmware_\name:
  bne.w 1b
  add sp,#28
  pop {r4-r11,pc}
- END conv_2x4
+ END \name
+.endm
+ CONV conv_2x4,0,46,8
+ CONV conv_2x4_wide,1,40,16
 
 @ ---- winograd_2x4: two tiles by four output channels, every position -------------------------------
 @ r0 tiles, r1 weights, r2 products, r3 {steps > 1, positions}
@@ -182,17 +255,7 @@ firmware_\name:
  bx r2
 2:
 .rept WINOGRAD_UNROLL
- ldrd r2,r3,[r0],#8
- ldmia r1!,{r4,r5}
- smlad r6,r2,r4,r6
- smlad r10,r3,r4,r10
- smlad r7,r2,r5,r7
- smlad r11,r3,r5,r11
- ldmia r1!,{r4,r5}
- smlad r8,r2,r4,r8
- smlad r12,r3,r4,r12
- smlad r9,r2,r5,r9
- smlad lr,r3,r5,lr
+ CONV_WIDE_STEP
 .endr
  ldrd r2,r3,[sp,#0]
  cmp r0,r2
@@ -661,7 +724,7 @@ firmware_\name:
 @ r0 plane, r1 {row weights a b c, bias, multiplier}, r2 output, r3 {width, rows, zero point, stride}
 @ A row weight word is w0 w1 w1 w2; unpacked r4 r5 = (w0 w1) (w1 w2) of row a, r6 r7 of b, r8 r9 of c.
 @ r1 r3 activations, r10 bias, r11 output stride, r12 lr sums.
-.equ PLANE_UNROLL, 4
+.equ PLANE_UNROLL, 2
 .equ PLANE_MULTIPLIER, 0    @ and zero point at 4
 .equ PLANE_ENTRY, 8
 .equ PLANE_ROW_END, 12

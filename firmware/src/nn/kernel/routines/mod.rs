@@ -2,7 +2,7 @@
 //!
 //! | routine | computes | twin |
 //! |---|---|---|
-//! | [`widen_2`] | bytes of two pixels → interleaved i16 pairs | [`portable`] |
+//! | [`gather_2`] | activations under two windows → interleaved i16 pairs | [`portable`] |
 //! | [`conv_2x4`] | 2 pixels × 4 channels a block, requantized | |
 //! | [`winograd_input`] | Bᵀ d B of two tiles, in place | |
 //! | [`winograd_2x4`] | 2 tiles × 4 channels, all positions | |
@@ -31,6 +31,36 @@ use portable as implementation;
 
 /// Bound on |bias + Σ x·w| of channels in odd bytes; see the module's text.
 pub const PAIRED_LIMIT: i64 = 1 << 23;
+
+/// Arguments of [`gather_2`]; the routine counts in it.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub struct GatherTask {
+    /// Rows of a window; at least 1.
+    pub rows: u32,
+    /// Runs of a row that are inside or outside as a whole: its pixels, or the row; at least 1.
+    pub runs: u32,
+    /// Fours of bytes in a run; at least 1.
+    pub quads: u32,
+    /// Set by the door.
+    pub(in crate::nn::kernel) run_bytes: u32,
+    /// Set by the door.
+    pub(in crate::nn::kernel) row_step: u32,
+    /// Rows of the input.
+    pub height: u32,
+    /// Columns that a run may begin at: the input's, less the run's length in pixels, plus 1.
+    pub width: u32,
+    /// Row of either window's first pixel; huge above the input.
+    pub row: [u32; 2],
+    /// Column of either window's first pixel; huge left of the input.
+    pub column: [u32; 2],
+    /// Set by the routine's caller: where the padding lies.
+    pub(in crate::nn::kernel) padding: u32,
+    /// Bytes of a row of the input.
+    pub pitch: u32,
+    /// Bytes of a pixel.
+    pub channels: u32,
+}
 
 /// Arguments of [`conv_2x4`].
 #[derive(Debug, Clone, Copy)]
@@ -115,16 +145,26 @@ pub struct PlaneTask {
 /// Words of a channel's constants for [`plane`]: three rows of weights, bias, multiplier.
 pub const PLANE_WORDS: usize = 5;
 
-/// Widens `quads · 4` bytes of two pixels to i16 pairs.
+/// Widens the activations under two windows to i16 pairs, with padding where a window lies outside.
 ///
-/// * `first`, `second`: bytes c0 c1 c2 c3 c4 …, at least `4 · quads`, any alignment.
-/// * `words`: for each quad (c0, c2) of the first, (c0, c2) of the second, (c1, c3) of each.
+/// * `input`: `[height][width][quads · 4]`, or columns and quads so that a run is a row of the window.
+/// * `padding`: as many bytes as a run.
+/// * `words`: for each quad (c0, c2) of the first, (c0, c2) of the second, (c1, c3) of each; run after run.
 #[inline(always)]
-pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
-    if quads == 0 || first.len() < 4 * quads || second.len() < 4 * quads || words.len() < 4 * quads {
+pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], mut task: GatherTask) {
+    let (rows, runs, run_bytes) = (task.rows as usize, task.runs as usize, 4 * task.quads as usize);
+    let is_empty = rows == 0 || runs == 0 || run_bytes == 0;
+    if is_empty || padding.len() < run_bytes || words.len() < rows * runs * run_bytes {
         return;
     }
-    implementation::widen_2(first, second, words, quads);
+    // A run that begins inside must end in its row, and every row in the input.
+    let last_run = (task.width as usize).saturating_sub(1) * task.channels as usize + run_bytes;
+    if last_run > task.pitch as usize || input.len() < task.height as usize * task.pitch as usize {
+        return;
+    }
+    task.run_bytes = run_bytes as u32;
+    task.row_step = task.pitch.wrapping_sub((runs * run_bytes) as u32);
+    implementation::gather_2(input, padding, words, &mut task);
 }
 
 /// Two pixels by all output channels of a convolution.
@@ -132,16 +172,22 @@ pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
 /// * `patch`: `[steps][2]` words, pairs of activations of either pixel.
 /// * `constants`: `[blocks]` of four start values, `[steps][2]` words of paired weights (channels 0 1 and
 ///   2 3), four multipliers. The start value of an odd channel is bias of the even one + 256 · its own.
+///   With `WIDE`: four biases, `[steps][4]` words of i16 pairs, four multipliers.
 /// * `output`: `4 · blocks` bytes, and as many again from `pixel_stride` on.
 #[inline(always)]
-pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+pub fn conv_2x4<const WIDE: bool>(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     let (steps, blocks) = (task.steps as usize, task.blocks as usize);
     let is_empty = steps == 0 || blocks == 0;
-    let fits = patch.len() >= 2 * steps && constants.len() >= blocks * (8 + 2 * steps);
+    let weights = if WIDE { 4 * steps } else { 2 * steps };
+    let fits = patch.len() >= 2 * steps && constants.len() >= blocks * (8 + weights);
     if is_empty || !fits || output.len() < task.pixel_stride as usize + 4 * blocks {
         return;
     }
-    implementation::conv_2x4(patch, constants, output, task);
+    if WIDE {
+        implementation::conv_2x4_wide(patch, constants, output, task);
+    } else {
+        implementation::conv_2x4(patch, constants, output, task);
+    }
 }
 
 /// Two transformed tiles by four output channels, position by position.

@@ -7,7 +7,7 @@ mod winograd;
 
 pub use winograd::{winograd_input_4, winograd_input_6, winograd_output_4, winograd_output_6};
 
-use super::{ConvTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradTask};
+use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradTask};
 use crate::nn::kernel::instr::{halves, pack_high, pack_low, sxtb16, sxtb16_ror8, word};
 use crate::nn::requantize::requantize;
 
@@ -19,13 +19,21 @@ fn smlad(x: u32, y: u32, acc: i32) -> i32 {
     acc.wrapping_add(low).wrapping_add(i32::from(x_high) * i32::from(y_high))
 }
 
-/// See [`widen_2`](super::widen_2).
-pub fn widen_2(first: &[i8], second: &[i8], words: &mut [u32], quads: usize) {
-    let pairs = first.chunks_exact(4).zip(second.chunks_exact(4)).take(quads);
-    for (four, (a, b)) in words.chunks_exact_mut(4).zip(pairs) {
-        let word = |bytes: &[i8]| u32::from_le_bytes(core::array::from_fn(|at| bytes[at] as u8));
-        let (a, b) = (word(a), word(b));
-        four.copy_from_slice(&[sxtb16(a), sxtb16(b), sxtb16_ror8(a), sxtb16_ror8(b)]);
+/// See [`gather_2`](super::gather_2).
+pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], task: &mut GatherTask) {
+    let (runs, run_bytes) = (task.runs as usize, 4 * task.quads as usize);
+    for (index, words) in words.chunks_exact_mut(run_bytes).take(task.rows as usize * runs).enumerate() {
+        let source = [0, 1].map(|at| {
+            let row = task.row[at].wrapping_add((index / runs) as u32);
+            let column = task.column[at].wrapping_add((index % runs) as u32);
+            let start = row.wrapping_mul(task.pitch).wrapping_add(column.wrapping_mul(task.channels));
+            let is_inside = row < task.height && column < task.width;
+            if is_inside { input.get(start as usize..).unwrap_or_default() } else { padding }
+        });
+        for (quad, four) in words.chunks_exact_mut(4).enumerate() {
+            let (a, b) = (word(source[0], 4 * quad), word(source[1], 4 * quad));
+            four.copy_from_slice(&[sxtb16(a), sxtb16(b), sxtb16_ror8(a), sxtb16_ror8(b)]);
+        }
     }
 }
 
@@ -48,19 +56,35 @@ fn part(sums: &mut [i32]) {
 
 /// See [`conv_2x4`](super::conv_2x4).
 pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    conv(2, patch, constants, output, task);
+}
+
+/// See [`conv_2x4`](super::conv_2x4).
+pub fn conv_2x4_wide(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    conv(4, patch, constants, output, task);
+}
+
+/// Both, by the words of weights a step.
+fn conv(words: usize, patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     let steps = task.steps as usize;
-    let blocks = constants.chunks_exact(8 + 2 * steps).take(task.blocks as usize);
+    let blocks = constants.chunks_exact(8 + words * steps).take(task.blocks as usize);
     for (block, constants) in blocks.enumerate() {
         let (start, rest) = constants.split_at(4);
-        let (weights, multipliers) = rest.split_at(2 * steps);
+        let (weights, multipliers) = rest.split_at(words * steps);
         // Second pixel first, so that a stride of 0 keeps the first.
         for pixel in [1, 0] {
             let mut sums: [i32; 4] = core::array::from_fn(|channel| start[channel] as i32);
-            for (x, w) in patch.chunks_exact(2).zip(weights.chunks_exact(2)) {
-                paired(x[pixel], w[0], &mut sums[..2]);
-                paired(x[pixel], w[1], &mut sums[2..]);
+            for (x, w) in patch.chunks_exact(2).zip(weights.chunks_exact(words)) {
+                if words == 2 {
+                    paired(x[pixel], w[0], &mut sums[..2]);
+                    paired(x[pixel], w[1], &mut sums[2..]);
+                } else {
+                    sums = core::array::from_fn(|channel| smlad(x[pixel], w[channel], sums[channel]));
+                }
             }
-            part(&mut sums);
+            if words == 2 {
+                part(&mut sums);
+            }
             let at = pixel * task.pixel_stride as usize + 4 * block;
             for (channel, &sum) in sums.iter().enumerate() {
                 let y_q = requantize(sum, multipliers[channel] as i32, task.zero_point as i8, -128, 127);
