@@ -6,7 +6,7 @@ use std::process::Command;
 use super::DeviceError;
 use crate::codegen;
 use crate::model_dir::ModelDir;
-use crate::plan::{NetworkPlan, Options};
+use crate::plan::{NetworkPlan, Options, Profile};
 
 /// A board that the project has a folder for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -66,6 +66,10 @@ pub fn build_plan(board: Board, plan: &NetworkPlan, name: &str, hash: [u8; 8]) -
         .args(["build", "--profile", "firmware", "--package", board.package()])
         .args(["--target", board.target(), "--target-dir"])
         .arg(&target_dir);
+    if plan.options().profile == Profile::Size {
+        // Around the routines, too, small code before fast code.
+        cargo.args(["--config", "profile.firmware.package.firmware.opt-level=\"s\""]);
+    }
     let output =
         cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
     if !output.status.success() {

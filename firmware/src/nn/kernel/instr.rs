@@ -38,17 +38,17 @@ pub const fn lanes(low: i16, high: i16) -> u32 {
 /// Reads four activations from `at` on, the first in the lowest byte; 0 where there are fewer.
 #[inline(always)]
 pub fn word(activations: &[i8], at: usize) -> u32 {
-    match activations.get(at..at + 4) {
+    match activations.get(at..).and_then(<[i8]>::first_chunk) {
         Some(&[a, b, c, d]) => u32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]),
-        _ => 0,
+        None => 0,
     }
 }
 
 /// Writes four activations from `at` on; nothing where there are fewer.
 #[inline(always)]
 pub fn store(activations: &mut [i8], at: usize, word: u32) {
-    if let Some(four) = activations.get_mut(at..at + 4) {
-        four.copy_from_slice(&word.to_le_bytes().map(|byte| byte as i8));
+    if let Some(four) = activations.get_mut(at..).and_then(<[i8]>::first_chunk_mut) {
+        *four = word.to_le_bytes().map(|byte| byte as i8);
     }
 }
 

@@ -4,8 +4,8 @@
 //! output channels at a time. With pooling the four pixels of a window are computed into scratch and
 //! their maximum is kept, so that the unpooled activations never exist.
 
-use super::gather::Source;
-use super::{Memory, Output, splat, take};
+use super::gather::Gather;
+use super::{Memory, Output, part, splat, take};
 use crate::nn::kernel::instr::{max_i8x4, store, word};
 use crate::nn::kernel::routines::{self, ConvTask};
 use crate::nn::window::Window;
@@ -120,6 +120,10 @@ impl PackedConv<'_> {
         }
     }
 
+    fn gather(&self) -> Gather {
+        Gather::new(&self.window, [self.window.kernel_height, self.window.kernel_width], self.in_channels)
+    }
+
     fn task(&self) -> ConvTask {
         ConvTask {
             steps: self.steps() as u32,
@@ -158,6 +162,7 @@ fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
     let padding = crate::bytes::of_words(padding);
+    let mut gather = layer.gather();
     let [height, width] = layer.out_size();
     let mut task = layer.task();
     let mut pixel = Pixel { y: 0, x: 0 };
@@ -169,8 +174,8 @@ fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
             second = pixel;
             task.pixel_stride = 0;
         }
-        let source = Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
-        gather(layer, &source, [pixel, second], patch);
+        let input = part(memory.activations, memory.input, layer.input_len());
+        gather.widen(input, padding, [pixel, second].map(|pixel| first_tap(&layer.window, pixel)), patch);
         let Some(written) = memory.activations.get_mut(output..) else { return };
         routines::conv_2x4::<WIDE>(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
@@ -189,15 +194,16 @@ fn run_pooled<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) 
     padding.fill(splat(layer.input_zero_point));
     let padding = crate::bytes::of_words(padding);
     let four = crate::bytes::of_words_mut(take(&mut memory.scratch, layer.out_channels));
+    let mut gather = layer.gather();
     let [height, width] = layer.out_size();
     let (channels, task) = (layer.out_channels, layer.task());
     let mut output = memory.output;
     for index in 0..height * width {
         let (y, x) = (2 * (index / width.max(1)), 2 * (index % width.max(1)));
         for row in 0..2 {
-            let source =
-                Source::new(memory.activations, memory.input, padding, &layer.window, layer.in_channels);
-            gather(layer, &source, [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }], patch);
+            let input = part(memory.activations, memory.input, layer.input_len());
+            let pixels = [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }];
+            gather.widen(input, padding, pixels.map(|pixel| first_tap(&layer.window, pixel)), patch);
             let Some(two) = four.get_mut(2 * row * channels..) else { return };
             routines::conv_2x4::<WIDE>(patch, layer.constants, two, &task);
         }
@@ -214,17 +220,11 @@ fn run_pooled<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) 
     }
 }
 
-/// Widens the activations under two pixels into a patch.
+/// Row and column of the first input pixel under an output; huge in the padding above and to the left.
 #[inline(always)]
-fn gather(layer: &PackedConv<'_>, source: &Source<'_>, pixels: [Pixel; 2], patch: &mut [u32]) {
-    let window = &layer.window;
-    source.widen(
-        pixels.map(|pixel| {
-            // Huge in the padding above and to the left.
-            let row = (pixel.y * window.stride_y).wrapping_sub(window.pad_top);
-            [row, (pixel.x * window.stride_x).wrapping_sub(window.pad_left)]
-        }),
-        window.kernel_width,
-        patch,
-    );
+fn first_tap(window: &Window, pixel: Pixel) -> [usize; 2] {
+    [
+        (pixel.y * window.stride_y).wrapping_sub(window.pad_top),
+        (pixel.x * window.stride_x).wrapping_sub(window.pad_left),
+    ]
 }

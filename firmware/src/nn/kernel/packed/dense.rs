@@ -57,20 +57,17 @@ impl PackedDense<'_> {
 #[inline(never)]
 fn run(layer: &PackedDense<'_>, rule: Output, memory: Memory<'_>) {
     let mut constants = layer.constants;
-    let (eights, twos) = blocks(layer.out_features);
-    let mut at = memory.output;
-    let end = memory.output + layer.out_features;
-    for block in 0..eights + twos {
+    let mut at = 0;
+    while at < layer.out_features {
+        let outputs = block_outputs(layer.out_features - at);
         let input = part(memory.activations, memory.input, layer.in_features);
-        if block < eights {
-            let (sums, multipliers) = next_block::<8>(layer, input, &mut constants);
-            write(&sums, multipliers, rule, memory.activations, at..end);
-            at += 8;
-        } else {
-            let (sums, multipliers) = next_block::<2>(layer, input, &mut constants);
-            write(&sums, multipliers, rule, memory.activations, at..end);
-            at += 2;
+        let (sums, multipliers) = next_block(layer, outputs, input, &mut constants);
+        let end = (at + outputs).min(layer.out_features);
+        let places = memory.activations.get_mut(memory.output + at..memory.output + end);
+        for ((y_q, sum), &multiplier) in places.unwrap_or_default().iter_mut().zip(sums).zip(multipliers) {
+            *y_q = requantize(sum, multiplier as i32, rule.zero_point, rule.min, rule.max);
         }
+        at += outputs;
     }
 }
 
@@ -79,57 +76,41 @@ fn run_logits(layer: &PackedDense<'_>, input: &[i8], logits: &mut [i32]) {
     let mut constants = layer.constants;
     let mut rest = logits;
     while !rest.is_empty() {
-        let count;
-        if rest.len() >= 8 {
-            let (sums, _) = next_block::<8>(layer, input, &mut constants);
-            count = copy(&sums, rest);
-        } else {
-            let (sums, _) = next_block::<2>(layer, input, &mut constants);
-            count = copy(&sums, rest);
+        let outputs = block_outputs(rest.len());
+        let (sums, _) = next_block(layer, outputs, input, &mut constants);
+        for (logit, sum) in rest.iter_mut().zip(sums).take(outputs) {
+            *logit = sum;
         }
-        rest = rest.get_mut(count..).unwrap_or_default();
+        rest = rest.get_mut(outputs..).unwrap_or_default();
     }
 }
 
+/// Outputs of the next block where so many are left.
 #[inline(always)]
-fn copy(sums: &[i32], logits: &mut [i32]) -> usize {
-    for (logit, &sum) in logits.iter_mut().zip(sums) {
-        *logit = sum;
-    }
-    sums.len()
-}
-
-#[inline(always)]
-fn write(
-    sums: &[i32],
-    multipliers: &[u32],
-    rule: Output,
-    activations: &mut [i8],
-    places: core::ops::Range<usize>,
-) {
-    let places = activations.get_mut(places).unwrap_or_default();
-    for ((y_q, &sum), &multiplier) in places.iter_mut().zip(sums).zip(multipliers) {
-        *y_q = requantize(sum, multiplier as i32, rule.zero_point, rule.min, rule.max);
-    }
+fn block_outputs(left: usize) -> usize {
+    if left >= 8 { 8 } else { 2 }
 }
 
 /// Takes the next block off `constants`; returns its sums with bias, and its multipliers.
 #[inline(always)]
-fn next_block<'a, const OUTPUTS: usize>(
+fn next_block<'a>(
     layer: &PackedDense<'_>,
+    outputs: usize,
     input: &[i8],
     constants: &mut &'a [u32],
-) -> ([i32; OUTPUTS], &'a [u32]) {
-    let (block, rest) = constants.split_at_checked(layer.block_words(OUTPUTS)).unwrap_or_default();
+) -> ([i32; 8], &'a [u32]) {
+    let (block, rest) = constants.split_at_checked(layer.block_words(outputs)).unwrap_or_default();
     *constants = rest;
-    let (biases, rest) = block.split_at_checked(OUTPUTS).unwrap_or_default();
-    let tables = if layer.output.is_some() { OUTPUTS } else { 0 };
+    let (biases, rest) = block.split_at_checked(outputs).unwrap_or_default();
+    let tables = if layer.output.is_some() { outputs } else { 0 };
     let (multipliers, weights) = rest.split_at_checked(tables).unwrap_or_default();
-    let mut sums: [i32; OUTPUTS] =
-        core::array::from_fn(|output| biases.get(output).map_or(0, |&bias| bias as i32));
-    let chunks = weights.chunks(DENSE_CHUNK / 4 * OUTPUTS);
+    let mut sums = [0i32; 8];
+    for (sum, &bias) in sums.iter_mut().zip(biases) {
+        *sum = bias as i32;
+    }
+    let chunks = weights.chunks(DENSE_CHUNK / 4 * outputs.max(1));
     for (input, weights) in input.chunks(DENSE_CHUNK).zip(chunks) {
-        let partial = dense_sums::<OUTPUTS>(input, weights, input.len() / 4);
+        let partial = dense_sums(input, weights, input.len() / 4, outputs);
         for (sum, partial) in sums.iter_mut().zip(partial) {
             *sum = sum.wrapping_add(partial);
         }

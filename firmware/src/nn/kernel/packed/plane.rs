@@ -204,7 +204,7 @@ fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'
             return;
         };
         routines::split_4(input, rows, &split.task);
-        let planes = planes.chunks_exact(layer.plane_words());
+        let planes = planes.chunks_exact(layer.plane_words().max(1));
         for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
             let Some(output) = activations.get_mut(channel..) else { return };
             if layer.window.stride_x == 1 {
@@ -253,7 +253,7 @@ impl SplitPlan {
 #[inline(always)]
 fn pad_rows(layer: &PlaneConv<'_>, planes: &mut [u32], row_words: usize) {
     let pad = lanes(i16::from(layer.input_zero_point), i16::from(layer.input_zero_point));
-    for plane in planes.chunks_exact_mut(layer.plane_words()) {
+    for plane in planes.chunks_exact_mut(layer.plane_words().max(1)) {
         for (row, words) in plane.chunks_exact_mut(row_words).enumerate() {
             if layer.source_row(row).is_none() {
                 words.fill(pad);

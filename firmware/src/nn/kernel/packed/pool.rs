@@ -1,9 +1,11 @@
 //! Pooling, four channels a word.
 
 use super::{Memory, Output};
-use crate::nn::kernel::instr::{halves, max_i8x4, store, sxtab16, sxtab16_ror8, word};
+use crate::nn::kernel::instr::{halves, max_i8x4, store, word};
+use crate::nn::kernel::routines::sum_4;
 use crate::nn::layer::{AveragePool, MaxPool};
 use crate::nn::requantize::requantize;
+use crate::nn::window::Window;
 
 /// Most taps of an average: 255 · 128 fits an i16 lane.
 pub const MOST_TAPS: usize = 255;
@@ -13,18 +15,13 @@ pub const fn fits(channels: usize, taps: usize) -> bool {
     channels > 0 && channels.is_multiple_of(4) && taps <= MOST_TAPS
 }
 
-/// Calls `each` with every tap's first byte in the input.
+/// Rows of taps inside the input under an output: `(first byte, pixels)` of each, counted from the input.
 #[inline(always)]
-fn taps(window: &crate::nn::window::Window, channels: usize, pixel: usize, mut each: impl FnMut(usize)) -> usize {
+fn rows(window: &Window, channels: usize, pixel: usize) -> impl Iterator<Item = (usize, usize)> {
     let (taps_y, in_y) = window.rows(pixel / window.out_width.max(1));
     let (taps_x, in_x) = window.columns(pixel % window.out_width.max(1));
-    for row in in_y..in_y + taps_y.len() {
-        let start = (row * window.in_width + in_x) * channels;
-        for column in 0..taps_x.len() {
-            each(start + column * channels);
-        }
-    }
-    taps_y.len() * taps_x.len()
+    let (first, pitch) = ((in_y * window.in_width + in_x) * channels, window.in_width * channels);
+    (0..taps_y.len()).map(move |row| (first + row * pitch, taps_x.len()))
 }
 
 /// Maximum pooling; see [`max_pool`](crate::nn::kernel::scalar::max_pool).
@@ -37,9 +34,12 @@ pub fn max_pool(layer: &MaxPool, memory: Memory<'_>) {
     for pixel in 0..layer.window.out_pixels() {
         for channel in (0..layer.channels).step_by(4) {
             let mut highest = super::splat(i8::MIN);
-            taps(&layer.window, layer.channels, pixel, |at| {
-                highest = max_i8x4(highest, word(activations, input + at + channel));
-            });
+            for (row, pixels) in rows(&layer.window, layer.channels, pixel) {
+                for tap in 0..pixels {
+                    let at = input + row + tap * layer.channels + channel;
+                    highest = max_i8x4(highest, word(activations, at));
+                }
+            }
             store(activations, output + channel, highest);
         }
         output += layer.channels;
@@ -57,16 +57,16 @@ pub fn average_pool(layer: &AveragePool<'_>, memory: Memory<'_>) {
     let rule = Output { zero_point: rule.zero_point, min: rule.min, max: rule.max };
     for pixel in 0..layer.window.out_pixels() {
         for channel in (0..layer.channels).step_by(4) {
-            let (mut even, mut odd) = (0, 0);
-            let count = taps(&layer.window, layer.channels, pixel, |at| {
-                let four = word(activations, input + at + channel);
-                even = sxtab16(even, four);
-                odd = sxtab16_ror8(odd, four);
-            });
+            let (mut sums, mut count) = ([0, 0], 0);
+            for (row, pixels) in rows(&layer.window, layer.channels, pixel) {
+                let run = activations.get(input + row + channel..).unwrap_or_default();
+                sums = sum_4(run, layer.channels, pixels, sums);
+                count += pixels;
+            }
             let padding = layer.window.taps() - count;
             let multiplier = layer.requantization.multipliers.get(padding).copied().unwrap_or(0);
             let shift = count as i32 * i32::from(layer.input_zero_point);
-            let ((first, third), (second, fourth)) = (halves(even), halves(odd));
+            let [(first, third), (second, fourth)] = sums.map(halves);
             let bytes = [first, second, third, fourth].map(|sum| {
                 requantize(i32::from(sum) - shift, multiplier, rule.zero_point, rule.min, rule.max) as u8
             });
@@ -77,7 +77,7 @@ pub fn average_pool(layer: &AveragePool<'_>, memory: Memory<'_>) {
 }
 
 /// Returns how many bytes below the input a pooled output must begin.
-pub const fn overlap(window: &crate::nn::window::Window, channels: usize) -> usize {
+pub const fn overlap(window: &Window, channels: usize) -> usize {
     let mut most = 0;
     let mut pixel = 0;
     while pixel < window.out_pixels() {

@@ -16,8 +16,8 @@
 //! the inverse of 9 (mod 2³²) is 64 · acc, shifted by 6. So |acc| < 2²⁵ ([`ACC_LIMIT`]) is all it needs,
 //! checked when a plan is made.
 
-use super::gather::Source;
-use super::{Memory, Output, splat, take};
+use super::gather::Gather;
+use super::{Memory, Output, part, splat, take};
 use crate::bytes::{of_words, words_as_i32};
 use crate::nn::kernel::routines::{self, WinogradOutput, WinogradTask};
 use crate::nn::window::Window;
@@ -55,8 +55,8 @@ impl WinogradConv<'_> {
         self.in_channels / 2
     }
 
-    const fn tiles(&self) -> [usize; 2] {
-        [self.window.out_height.div_ceil(self.tile), self.window.out_width.div_ceil(self.tile)]
+    const fn tiles(&self, tile: usize) -> [usize; 2] {
+        [self.window.out_height.div_ceil(tile), self.window.out_width.div_ceil(tile)]
     }
 
     const fn padding_words(&self) -> usize {
@@ -94,7 +94,7 @@ impl WinogradConv<'_> {
     ///
     /// A row of tiles writes `tile` rows while a later tile still reads from the first of its own.
     pub const fn overlap(&self) -> usize {
-        let [tile_rows, _] = self.tiles();
+        let [tile_rows, _] = self.tiles(self.tile);
         let mut most = 0;
         let mut row = 0;
         while row < tile_rows {
@@ -128,9 +128,10 @@ fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
     let padding = of_words(padding);
-    let [tile_rows, tile_columns] = layer.tiles();
+    let [tile_rows, tile_columns] = layer.tiles(SIDE - 2);
     let task = WinogradTask { steps: layer.steps() as u32, positions: positions as u32 };
     let length = layer.output_len();
+    let mut gather = Gather::new(window, [SIDE, SIDE], layer.in_channels);
     let mut first = [0, 0];
     while first[0] < tile_rows {
         let next = |[row, column]: [usize; 2]| {
@@ -139,10 +140,10 @@ fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
         // The last of an odd number is computed twice.
         let second = if next(first)[0] < tile_rows { next(first) } else { first };
         let corners = [first, second].map(|tile| tile.map(|at| at * (SIDE - 2)));
-        let source = Source::new(memory.activations, memory.input, padding, window, layer.in_channels);
+        let input = part(memory.activations, memory.input, layer.input_len());
         // Huge in the padding above and to the left.
         let starts = corners.map(|[y, x]| [y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left)]);
-        source.widen(starts, SIDE, tiles);
+        gather.widen(input, padding, starts, tiles);
         routines::winograd_input::<SIDE>(tiles, words);
         let left = |at: usize, of: usize| (of - at).min(SIDE - 2) as u32;
         let pixel_of = |[y, x]: [usize; 2]| (y * window.out_width + x) * layer.out_channels;

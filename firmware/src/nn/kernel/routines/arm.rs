@@ -35,6 +35,7 @@ unsafe extern "C" {
         output: *mut i8,
     );
     fn firmware_split_4(input: *const i8, planes: *mut u32, task: *const SplitTask);
+    fn firmware_sum_4(input: *const i8, stride: usize, count: usize, sums: *mut u32);
     fn firmware_dense_8(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
     fn firmware_dense_2(input: *const i8, weights: *const u32, sums: *mut i32, quads: usize);
 }
@@ -111,6 +112,13 @@ pub fn dense_8(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
 pub fn dense_2(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
     // SAFETY: the door checked input and weights, quads > 0, and its `sums` has two places.
     unsafe { firmware_dense_2(input.as_ptr(), weights.as_ptr(), sums.as_mut_ptr(), quads) }
+}
+
+#[inline(always)]
+pub fn sum_4(input: &[i8], stride: usize, count: usize, mut sums: [u32; 2]) -> [u32; 2] {
+    // SAFETY: the door checked that the last pixel's four bytes lie inside and that there is one.
+    unsafe { firmware_sum_4(input.as_ptr(), stride, count, sums.as_mut_ptr()) };
+    sums
 }
 
 macro_rules! plane {

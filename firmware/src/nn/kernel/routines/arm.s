@@ -720,6 +720,23 @@ firmware_\name:
  pop {r4-r7,pc}
  END dense_2
 
+@ ---- sum_4: four channels over a run of pixels ------------------------------------------------------
+@ r0 activations, r1 stride, r2 pixels > 0, r3 sums of lanes (0, 2) and (1, 3)
+ ROUTINE sum_4
+ push {r4-r6}
+ ldrd r4,r5,[r3]
+1:
+ ldr r6,[r0]
+ add r0,r0,r1
+ sxtab16 r4,r4,r6
+ sxtab16 r5,r5,r6,ror #8
+ subs r2,r2,#1
+ bne.n 1b
+ strd r4,r5,[r3]
+ pop {r4-r6}
+ bx lr
+ END sum_4
+
 @ ---- plane_*: 3x3 over one plane of i16, weights in registers ---------------------------------------
 @ r0 plane, r1 {row weights a b c, bias, multiplier}, r2 output, r3 {width, rows, zero point, stride}
 @ A row weight word is w0 w1 w1 w2; unpacked r4 r5 = (w0 w1) (w1 w2) of row a, r6 r7 of b, r8 r9 of c.

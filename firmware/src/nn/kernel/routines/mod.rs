@@ -9,6 +9,7 @@
 //! | [`winograd_output`] | Aᵀ m A of 2 tiles × 4 channels, requantized | |
 //! | [`split_4`] | rows of four channels → planes | |
 //! | [`dense_sums`] | one row of inputs × 8 or 2 outputs | |
+//! | [`sum_4`] | sums of four channels over a run of pixels | |
 //! | [`plane`] | 3×3 over one plane, weights in registers, optionally 2×2-pooled | |
 //!
 //! The functions here are the safe doors: they check lengths, and do nothing where the contract is not
@@ -151,7 +152,7 @@ pub const PLANE_WORDS: usize = 5;
 /// * `padding`: as many bytes as a run.
 /// * `words`: for each quad (c0, c2) of the first, (c0, c2) of the second, (c1, c3) of each; run after run.
 #[inline(always)]
-pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], mut task: GatherTask) {
+pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], task: &mut GatherTask) {
     let (rows, runs, run_bytes) = (task.rows as usize, task.runs as usize, 4 * task.quads as usize);
     let is_empty = rows == 0 || runs == 0 || run_bytes == 0;
     if is_empty || padding.len() < run_bytes || words.len() < rows * runs * run_bytes {
@@ -164,7 +165,7 @@ pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], mut task: Gathe
     }
     task.run_bytes = run_bytes as u32;
     task.row_step = task.pitch.wrapping_sub((runs * run_bytes) as u32);
-    implementation::gather_2(input, padding, words, &mut task);
+    implementation::gather_2(input, padding, words, task);
 }
 
 /// Two pixels by all output channels of a convolution.
@@ -232,12 +233,12 @@ pub fn winograd_output<const SIDE: usize>(
     output: &mut [i8],
     task: &WinogradOutput,
 ) {
-    let fits = [0, 1].into_iter().all(|tile| {
-        let (rows, columns) = (task.rows[tile], task.columns[tile]);
-        let last = task.offsets[tile] + rows.wrapping_sub(1) * task.pitch + columns.wrapping_sub(1) * task.stride;
+    let holds = |offset: u32, rows: u32, columns: u32| {
+        let last = offset + rows.wrapping_sub(1) * task.pitch + columns.wrapping_sub(1) * task.stride;
         rows > 0 && columns > 0 && last as usize + 4 <= output.len()
-    });
-    if !fits || products.len() < 8 * SIDE * SIDE || tables.len() < 8 {
+    };
+    let ([first, second], [rows, rows_2], [columns, columns_2]) = (task.offsets, task.rows, task.columns);
+    if !holds(first, rows, columns) || !holds(second, rows_2, columns_2) || products.len() < 8 * SIDE * SIDE || tables.len() < 8 {
         return;
     }
     match SIDE {
@@ -264,24 +265,36 @@ pub fn split_4(input: &[i8], planes: &mut [u32], task: &SplitTask) {
     implementation::split_4(input, planes, task);
 }
 
-/// Sums of products of one row of inputs, for `OUTPUTS` = 8 or 2 outputs, without bias.
+/// Sums of products of one row of inputs for eight or two outputs, without bias; zeros elsewhere.
 ///
 /// * `input`: at least `4 · quads` bytes, any alignment.
-/// * `weights`: `[quads][2][OUTPUTS / 2]` words of paired weights: for inputs (0, 2), then for (1, 3).
+/// * `weights`: `[quads][2][outputs / 2]` words of paired weights: for inputs (0, 2), then for (1, 3).
+/// * `outputs`: 8 or 2.
 ///
 /// Exact for up to [`DENSE_CHUNK`] inputs, whatever the weights.
 #[inline(always)]
-pub fn dense_sums<const OUTPUTS: usize>(input: &[i8], weights: &[u32], quads: usize) -> [i32; OUTPUTS] {
-    let mut sums = [0; OUTPUTS];
-    if quads == 0 || input.len() < 4 * quads || weights.len() < quads * OUTPUTS {
+pub fn dense_sums(input: &[i8], weights: &[u32], quads: usize, outputs: usize) -> [i32; 8] {
+    let mut sums = [0; 8];
+    if quads == 0 || input.len() < 4 * quads || weights.len() < quads * outputs {
         return sums;
     }
-    match OUTPUTS {
+    match outputs {
         8 => implementation::dense_8(input, weights, &mut sums, quads),
         2 => implementation::dense_2(input, weights, &mut sums, quads),
         _ => {}
     }
     sums
+}
+
+/// Sums of four neighbouring activations over `count` pixels, `stride` bytes apart: lanes (0, 2), (1, 3).
+///
+/// Exact for up to 255 pixels.
+#[inline(always)]
+pub fn sum_4(input: &[i8], stride: usize, count: usize, sums: [u32; 2]) -> [u32; 2] {
+    if count == 0 || input.len() < (count - 1) * stride + 4 {
+        return sums;
+    }
+    implementation::sum_4(input, stride, count, sums)
 }
 
 /// Most inputs for [`dense_sums`]: 512 · 128 · 127 < 2²³.

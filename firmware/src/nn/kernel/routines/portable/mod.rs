@@ -8,7 +8,7 @@ mod winograd;
 pub use winograd::{winograd_input_4, winograd_input_6, winograd_output_4, winograd_output_6};
 
 use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradTask};
-use crate::nn::kernel::instr::{halves, pack_high, pack_low, sxtb16, sxtb16_ror8, word};
+use crate::nn::kernel::instr::{halves, pack_high, pack_low, sxtab16, sxtab16_ror8, sxtb16, sxtb16_ror8, word};
 use crate::nn::requantize::requantize;
 
 /// Sum of products of both i16 lanes, added to `acc` (SMLAD).
@@ -172,7 +172,15 @@ pub fn dense_8(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
 
 /// See [`dense_sums`](super::dense_sums).
 pub fn dense_2(input: &[i8], weights: &[u32], sums: &mut [i32], quads: usize) {
-    dense(input, weights, sums, quads);
+    dense(input, weights, &mut sums[..2], quads);
+}
+
+/// See [`sum_4`](super::sum_4).
+pub fn sum_4(input: &[i8], stride: usize, count: usize, [even, odd]: [u32; 2]) -> [u32; 2] {
+    (0..count).fold([even, odd], |[even, odd], pixel| {
+        let four = word(input, pixel * stride);
+        [sxtab16(even, four), sxtab16_ror8(odd, four)]
+    })
 }
 
 /// Sum of one output: `row`, `column` of the plane are its upper left.
