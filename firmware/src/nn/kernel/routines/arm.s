@@ -647,7 +647,7 @@ firmware_\name:
 
 @ ---- dense_8, dense_2: one row of inputs by eight or two outputs ------------------------------------
 @ r0 inputs, r1 weights, r2 sums, r3 quads > 0
-.equ DENSE_UNROLL, 4
+.equ DENSE_UNROLL, 2
 .macro DENSE_WORD x, w, even, odd
  smlad \odd,\x,\w,\odd
  sxtb16 \w,\w
