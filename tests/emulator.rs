@@ -8,12 +8,15 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use embedded_graphics::pixelcolor::{Gray4, Gray8, GrayColor};
+use host::bench::{self, networks};
 use host::dataset::drawn;
-use host::device::build::{Board, build};
+use host::device::build::{Board, build, build_plan};
 use host::device::client::Client;
 use host::device::emulator::Emulator;
 use host::device::hil;
 use host::model_dir::ModelDir;
+use host::plan::{NetworkPlan, Options, Profile};
+use shared::preprocess::quantize_pixels;
 use shared::protocol::{Decoder, ErrorCode, Header, Kind, emit};
 use support::{Need, fashion_mnist, have};
 
@@ -24,7 +27,7 @@ fn model(name: &str) -> ModelDir {
 /// Builds the image with the committed `small` once a test program.
 fn image() -> &'static std::path::Path {
     static IMAGE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| build(Board::Mps2An386, &model("small")).unwrap())
+    IMAGE.get_or_init(|| build(Board::Mps2An386, &model("small"), Options::default()).unwrap())
 }
 
 #[test]
@@ -107,8 +110,11 @@ fn both_committed_models_run_on_the_chip_on_real_images() {
     }
     let test = fashion_mnist().test.take(50);
     for name in ["small", "article"] {
-        let elf =
-            if name == "small" { image().to_owned() } else { build(Board::Mps2An386, &model(name)).unwrap() };
+        let elf = if name == "small" {
+            image().to_owned()
+        } else {
+            build(Board::Mps2An386, &model(name), Options::default()).unwrap()
+        };
         let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
         let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
         assert_eq!(client.hello().unwrap().model, name);
@@ -116,5 +122,64 @@ fn both_committed_models_run_on_the_chip_on_real_images() {
         let report = hil::compare(name.into(), &model(name).read_firmware().unwrap(), &test, &answers);
         assert_eq!(report.first_mismatch, None, "{name}");
         assert!(report.accuracy > 0.8, "{name}: {}", report.accuracy);
+    }
+}
+
+#[test]
+fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
+    if !have("every_kernel_gives_the_desktop_s_logits_on_the_chip", &[Need::Emulator]) {
+        return;
+    }
+    let samples = drawn::samples(31, 4);
+    let networks = networks::NAMES.map(|name| (name, networks::network(name).unwrap()));
+    for (name, network) in networks.into_iter().chain([("odd", networks::odd())]) {
+        let network = network.to_firmware().unwrap();
+        for options in [Options::FASTEST, Profile::Size.into()] {
+            let plan = NetworkPlan::new(&network, options).unwrap();
+            let elf = build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8]).unwrap();
+            let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
+            let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+            assert_eq!(client.hello().unwrap().kernels, "dsp");
+            for index in 0..samples.len() {
+                let answer = client.classify(samples.image(index)).unwrap();
+                let expected = network.logits(&quantize_pixels(samples.image(index)));
+                assert_eq!(answer.logits, expected, "{name}, {options}, image {index}");
+                assert!((1..2_048).contains(&answer.stack_bytes), "{} bytes of stack", answer.stack_bytes);
+            }
+        }
+    }
+}
+
+/// Bars of the project for the benchmark's networks: instructions of either profile, model cycles, memory
+/// and code of either profile. Counts are exact, so that these are no timings.
+const BARS: [(&str, [u64; 2], u64, usize, [usize; 2]); 3] = [
+    ("A", [950_000, 1_300_000], 1_350_000, 14_000, [12_000, 6_000]),
+    ("C", [1_750_000, 2_600_000], 2_650_000, 18_000, [12_000, 6_000]),
+    ("D", [620_000, 800_000], 950_000, 10_000, [12_000, 6_000]),
+];
+
+#[test]
+fn the_benchmark_s_networks_stay_within_their_bars() {
+    if !have("the_benchmark_s_networks_stay_within_their_bars", &[Need::Emulator]) {
+        return;
+    }
+    let counter = bench::build_counter().unwrap();
+    for (name, instructions, cycles, memory, code) in BARS {
+        let network = networks::network(name).unwrap().to_firmware().unwrap();
+        for (at, options) in [Options::FASTEST, Profile::Size.into()].into_iter().enumerate() {
+            let plan = NetworkPlan::new(&network, options).unwrap();
+            let counted = bench::count(name, &plan, &counter).unwrap();
+            assert_eq!(counted.faults, [""; 0], "{name}, {options}");
+            assert_eq!(counted.layers.len(), plan.decisions().len(), "{name}, {options}");
+            assert!(counted.instructions <= instructions[at], "{name}: {}", counted.instructions);
+            assert!(at == 1 || counted.model_cycles <= cycles, "{name}: {}", counted.model_cycles);
+            assert!(counted.ram_bytes <= memory, "{name}, {options}: {}", counted.ram_bytes);
+            assert!(counted.code_bytes <= code[at], "{name}, {options}: {}", counted.code_bytes);
+            assert!(u64::from(counted.stack_bytes) <= counted.stack_bound_bytes, "{name}, {options}");
+            // The planner chooses by estimates: they must be near.
+            let estimate: usize = counted.layers.iter().map(|step| step.estimated_instructions).sum();
+            let off = estimate as f64 / counted.instructions as f64;
+            assert!((0.9..1.1).contains(&off), "{name}, {options}: the estimate is {off:.2} of the count");
+        }
     }
 }

@@ -12,6 +12,7 @@ use host::evaluate::verify::verify;
 use host::evaluate::{accuracy_of, roundtrip};
 use host::model_dir::ModelDir;
 use host::onnx::int8;
+use host::plan::{NetworkPlan, Options, Profile};
 use host::report::models::{Entry, markdown};
 use host::runtime::tract;
 use host::train::TrainedNet;
@@ -34,11 +35,10 @@ fn manifests_describe_the_files_beside_them() {
             assert_eq!(sha256_hex(&float), manifest.onnx_sha256, "{name}");
         }
         let network = dir.read_firmware().unwrap();
-        network.with_network(|network| {
-            assert_eq!(network.constant_bytes(), manifest.weight_bytes, "{name}");
-            assert_eq!(network.arena_bytes(), manifest.activation_bytes, "{name}");
-            assert_eq!(network.macs(), manifest.macs, "{name}");
-        });
+        let smallest = NetworkPlan::new(&network, Profile::Size).unwrap();
+        assert_eq!(smallest.constant_bytes(), manifest.weight_bytes, "{name}");
+        assert_eq!(smallest.arena_bytes(), manifest.activation_bytes, "{name}");
+        assert_eq!(network.with_network(|network| network.macs()), manifest.macs, "{name}");
     }
     assert!(committed("small").manifest().unwrap().weight_bytes <= 32 * 1024);
 }
@@ -46,8 +46,8 @@ fn manifests_describe_the_files_beside_them() {
 #[test]
 fn the_generated_network_is_what_codegen_makes_of_the_int8_file() {
     let dir = committed("small");
-    let generated =
-        codegen::generate(&dir.read_firmware().unwrap(), "small", dir.network_hash().unwrap()).unwrap();
+    let plan = NetworkPlan::new(&dir.read_firmware().unwrap(), Options::default()).unwrap();
+    let generated = codegen::generate(&plan, "small", dir.network_hash().unwrap()).unwrap();
     let source = std::fs::read_to_string(dir.path().join(codegen::SOURCE_FILE)).unwrap();
     let weights = std::fs::read(dir.path().join(codegen::WEIGHTS_FILE)).unwrap();
     assert!(source == generated.source && weights == generated.weights, "run `cargo run -p host -- codegen`");
@@ -65,13 +65,13 @@ fn reading_an_int8_file_gives_the_network_that_was_written() {
 fn specialised_interpreted_and_file_network_give_the_same_logits() {
     let from_file = committed("small").read_firmware().unwrap();
     let samples = drawn::samples(9, 10);
-    let mut arena = Arena::<{ model::ARENA_BYTES }>::new();
+    let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
     for index in 0..samples.len() {
         let input = quantize_pixels(samples.image(index));
         let (mut specialised, mut interpreted) = ([0; 10], [0; 10]);
         // The arena is left dirty from image to image: its contents must not matter.
         model::infer(&input, &mut arena, &mut specialised);
-        model::NETWORK.infer(&input, &mut arena.bytes, &mut interpreted).unwrap();
+        model::PLAN.infer(&input, &mut arena.words, &mut interpreted).unwrap();
         assert_eq!(specialised, interpreted, "image {index}");
         assert_eq!(specialised, from_file.logits(&input), "image {index}");
     }

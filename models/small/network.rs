@@ -23,7 +23,7 @@ pub const NETWORK_HASH: [u8; 8] = [228, 114, 188, 154, 45, 168, 224, 39];
 /// Logit step × log2(e) × 256, for `nn::confidence`.
 pub const CONFIDENCE_MULTIPLIER: i32 = 229602192;
 
-static WEIGHT_FILE: Aligned<63784> = Aligned(*include_bytes!("weights.bin"));
+static WEIGHT_FILE: Aligned<64808> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();
 
 // image 3×3 + pool
@@ -35,26 +35,27 @@ const STEP0: Step<'static> = Step {
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: true,
+        pitch: 64,
     }),
     input: 0,
-    output: 2264,
-    scratch: 1350,
+    output: 2464,
+    scratch: 1400,
 };
 
-// Winograd F(2×2)
+// Winograd F(4×4)
 const STEP1: Step<'static> = Step {
     operator: Operator::Winograd(WinogradConv {
         window: Window { in_height: 14, in_width: 14, out_height: 14, out_width: 14, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 16,
         out_channels: 24,
-        tile: 2,
-        constants: part(WORDS, 80, 3120),
+        tile: 4,
+        constants: part(WORDS, 80, 6960),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
     }),
-    input: 2264,
-    output: 24,
-    scratch: 1350,
+    input: 2464,
+    output: 0,
+    scratch: 1400,
 };
 
 // max-pool
@@ -63,9 +64,9 @@ const STEP2: Step<'static> = Step {
         window: Window { in_height: 14, in_width: 14, out_height: 7, out_width: 7, kernel_height: 2, kernel_width: 2, stride_y: 2, stride_x: 2, pad_top: 0, pad_left: 0 },
         channels: 24,
     }),
-    input: 24,
-    output: 0,
-    scratch: 1182,
+    input: 0,
+    output: 4704,
+    scratch: 1470,
 };
 
 // conv 2×4
@@ -74,30 +75,32 @@ const STEP3: Step<'static> = Step {
         window: Window { in_height: 7, in_width: 7, out_height: 7, out_width: 7, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 24,
         out_channels: 32,
-        constants: part(WORDS, 3200, 1792),
+        wide: false,
+        constants: part(WORDS, 7040, 1792),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: false,
     }),
-    input: 0,
-    output: 1176,
-    scratch: 686,
+    input: 4704,
+    output: 4128,
+    scratch: 1470,
 };
 
-// Winograd F(2×2)
+// conv 2×4 wide
 const STEP4: Step<'static> = Step {
-    operator: Operator::Winograd(WinogradConv {
+    operator: Operator::Conv(PackedConv {
         window: Window { in_height: 7, in_width: 7, out_height: 7, out_width: 7, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 32,
         out_channels: 32,
-        tile: 2,
-        constants: part(WORDS, 4992, 8256),
+        wide: true,
+        constants: part(WORDS, 8832, 4672),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
+        pool: false,
     }),
-    input: 1176,
-    output: 504,
-    scratch: 686,
+    input: 4128,
+    output: 3872,
+    scratch: 1424,
 };
 
 // conv 2×4
@@ -106,14 +109,15 @@ const STEP5: Step<'static> = Step {
         window: Window { in_height: 7, in_width: 7, out_height: 5, out_width: 5, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 0, pad_left: 0 },
         in_channels: 32,
         out_channels: 32,
-        constants: part(WORDS, 13248, 2368),
+        wide: false,
+        constants: part(WORDS, 13504, 2368),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: false,
     }),
-    input: 504,
-    output: 504,
-    scratch: 518,
+    input: 3872,
+    output: 3872,
+    scratch: 1360,
 };
 
 static MULTIPLIERS6: [i32; 1] = [882523518];
@@ -126,9 +130,9 @@ const STEP6: Step<'static> = Step {
         input_zero_point: -128,
         requantization: Requantization { multipliers: &MULTIPLIERS6, zero_point: -128, min: -128, max: 127 },
     }),
-    input: 504,
-    output: 472,
-    scratch: 326,
+    input: 3872,
+    output: 3840,
+    scratch: 1168,
 };
 
 // dense 8
@@ -136,12 +140,12 @@ const STEP7: Step<'static> = Step {
     operator: Operator::Logits(PackedDense {
         in_features: 128,
         out_features: 10,
-        constants: part(WORDS, 15616, 330),
+        constants: part(WORDS, 15872, 330),
         output: None,
     }),
-    input: 472,
+    input: 3840,
     output: 0,
-    scratch: 150,
+    scratch: 992,
 };
 
 const STEPS: &[Step<'static>] = &[

@@ -245,7 +245,11 @@ impl Answer {
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[0] = self.class;
-        let words = self.logits.iter().map(|logit| logit.to_le_bytes()).chain([self.ticks.to_le_bytes(), self.stack_bytes.to_le_bytes()]);
+        let words = self
+            .logits
+            .iter()
+            .map(|logit| logit.to_le_bytes())
+            .chain([self.ticks.to_le_bytes(), self.stack_bytes.to_le_bytes()]);
         for (place, word) in bytes[1..].chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word);
         }
@@ -408,7 +412,12 @@ mod tests {
 
     #[test]
     fn answers_and_abouts_come_back() {
-        let answer = Answer { class: 9, logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9], ticks: 77, stack_bytes: 300 };
+        let answer = Answer {
+            class: 9,
+            logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9],
+            ticks: 77,
+            stack_bytes: 300,
+        };
         assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
         assert_eq!(Answer::from_bytes(&answer.to_bytes()[1..]), None);
         let about = About {

@@ -227,6 +227,7 @@ impl Layer<'_> {
     /// Runs the layer.
     ///
     /// * `input`: [`Layer::input_len`] activations, `output`: [`Layer::output_len`] activations.
+    #[inline(always)]
     pub fn run(&self, input: &[i8], output: &mut [i8]) {
         match self {
             Layer::Conv2d(layer) => layer.run(input, output),

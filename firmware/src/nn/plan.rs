@@ -149,7 +149,9 @@ impl Operator<'_> {
     /// Returns how input and output may share memory.
     pub const fn overlap(&self) -> Overlap {
         match self {
-            Operator::Copy | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => Overlap::Free,
+            Operator::Copy | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => {
+                Overlap::Free
+            }
             Operator::Depthwise(_) => Overlap::InPlace,
             Operator::Conv(layer) => Overlap::Below(layer.overlap()),
             Operator::Winograd(layer) => Overlap::Below(layer.overlap()),
@@ -177,7 +179,8 @@ impl Operator<'_> {
             }
             Operator::MaxPool(layer) => pool::fits(layer.channels, layer.window.taps()),
             Operator::AveragePool(layer) => {
-                pool::fits(layer.channels, layer.window.taps()) && !layer.requantization.multipliers.is_empty()
+                pool::fits(layer.channels, layer.window.taps())
+                    && !layer.requantization.multipliers.is_empty()
             }
             Operator::Scalar(layer) => layer.is_consistent(),
             Operator::ScalarLogits(layer) => layer.is_consistent() && layer.out_features == CLASSES,
@@ -221,9 +224,7 @@ impl Step<'_> {
         let apart = match self.operator.overlap() {
             Overlap::Free => true,
             Overlap::InPlace => self.input == self.output,
-            Overlap::Below(bytes) => {
-                self.output + bytes <= self.input || self.output >= self.input + read
-            }
+            Overlap::Below(bytes) => self.output + bytes <= self.input || self.output >= self.input + read,
         };
         inside && apart
     }

@@ -74,6 +74,8 @@ pub struct NetworkCount {
     pub ram_bytes: usize,
     /// The steps.
     pub layers: Vec<StepCount>,
+    /// Floating point, panics and indirect calls that an inference reaches: none.
+    pub faults: Vec<String>,
     /// What others need.
     pub peers: &'static [Peer],
     /// The first peer's instructions over ours.
@@ -99,7 +101,10 @@ pub fn build_counter() -> Result<PathBuf> {
         .map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
     ensure!(
         output.status.success(),
-        DeviceError::Missing(format!("the counter does not build: {}", String::from_utf8_lossy(&output.stderr)))
+        DeviceError::Missing(format!(
+            "the counter does not build: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
     );
     let library = ["so", "dylib"].map(|extension| target.join(format!("release/libcounter.{extension}")));
     let found = library.into_iter().find(|path| path.is_file());
@@ -120,7 +125,8 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let out = elf.with_extension("counts");
     let _ = std::fs::remove_file(&out);
     let (start, end) = reach.infer;
-    let plugin = format!("{},start={start},end={end},out={}{}", counter.display(), out.display(), addresses(&out));
+    let plugin =
+        format!("{},start={start},end={end},out={}{}", counter.display(), out.display(), addresses(&out));
     let emulator = Emulator::start_with(board, &elf, &["-plugin".into(), plugin])?;
     let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
     client.hello()?;
@@ -135,16 +141,17 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let (own, calls) = read_counts(&out)?;
     let decisions = plan.decisions();
     let layers: Vec<StepCount> = if calls.len() == decisions.len() {
-        let steps = decisions.into_iter().zip(&calls).map(|(decision, &(instructions, model_cycles))| StepCount {
-            layers: decision.layers,
-            kernel: decision.kernel,
-            macs: decision.macs,
-            instructions,
-            estimated_instructions: decision.estimate,
-            model_cycles,
-            constant_bytes: decision.constant_bytes,
-            memory_bytes: decision.memory_bytes,
-        });
+        let steps =
+            decisions.into_iter().zip(&calls).map(|(decision, &(instructions, model_cycles))| StepCount {
+                layers: decision.layers,
+                kernel: decision.kernel,
+                macs: decision.macs,
+                instructions,
+                estimated_instructions: decision.estimate,
+                model_cycles,
+                constant_bytes: decision.constant_bytes,
+                memory_bytes: decision.memory_bytes,
+            });
         steps.collect()
     } else {
         // The compiler drew a kernel into `infer`: only the sums are known.
@@ -169,6 +176,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         stack_bound_bytes: reach.stack_bytes,
         ram_bytes: plan.arena_bytes() + answer.stack_bytes as usize + PIXELS,
         layers,
+        faults: reach.faults,
         peers,
         ratio: peers.first().map(|peer| peer.instructions as f64 / instructions as f64),
     })

@@ -92,6 +92,16 @@ impl Builder {
     }
 }
 
+/// A network of shapes that leave remainders everywhere: odd sides, unused columns, all kernels.
+///
+/// Not for speed: tests run it on the chip. Its last layer has no multiple of four inputs and stays scalar.
+pub fn odd() -> QuantizedNetwork {
+    let first = Builder::new(4).conv(3, 1, 0, 12).depthwise(1).depthwise(2).conv(3, 1, 1, 20);
+    let middle = first.max_pool().conv(5, 1, 2, 8).conv(1, 1, 0, 12).depthwise(1).conv(3, 2, 1, 16);
+    let built = middle.mean().dense(7, Activation::Relu).dense(10, Activation::Linear);
+    QuantizedNetwork { layers: built.layers }
+}
+
 /// Returns a network by name; `None` for a name not in [`NAMES`].
 pub fn network(name: &str) -> Option<QuantizedNetwork> {
     let (relu, none) = (Activation::Relu, Activation::Linear);

@@ -23,13 +23,7 @@ const fn peer(name: &'static str, instructions: u64, cycles: u64, flash: u64, ra
     const fn known(value: u64) -> Option<u64> {
         if value > 0 { Some(value) } else { None }
     }
-    Peer {
-        name,
-        instructions,
-        model_cycles: known(cycles),
-        flash_bytes: known(flash),
-        ram_bytes: known(ram),
-    }
+    Peer { name, instructions, model_cycles: known(cycles), flash_bytes: known(flash), ram_bytes: known(ram) }
 }
 
 const A: &[Peer] = &[

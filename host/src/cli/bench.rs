@@ -52,13 +52,15 @@ impl KernelsArgs {
         debug_assert!(self.emulate);
         crate::device::emulator::find()?;
         let names = if self.networks.is_empty() { default_networks() } else { self.networks };
-        let profiles = self.profile.map_or_else(|| vec![Profile::Speed, Profile::Size], |profile| vec![profile]);
+        let profiles =
+            self.profile.map_or_else(|| vec![Profile::Speed, Profile::Size], |profile| vec![profile]);
         let counter = bench::build_counter()?;
         let mut counts = Vec::new();
         for name in &names {
             let (name, network, is_model) = find(name)?;
             for &profile in &profiles {
-                let options = if is_model || profile != Profile::Speed { profile.into() } else { Options::FASTEST };
+                let options =
+                    if is_model || profile != Profile::Speed { profile.into() } else { Options::FASTEST };
                 eprintln!("building and running {name}, {options}");
                 let counted = bench::count(&name, &NetworkPlan::new(&network, options)?, &counter)?;
                 if !self.json {
@@ -96,7 +98,8 @@ fn find(name: &str) -> Result<(String, FirmwareNetwork, bool)> {
 
 /// A network's table of layers.
 fn text(count: &NetworkCount) -> String {
-    let header = ["layers", "kernel", "MACs", "instructions", "MAC/insn", "cycles (model)", "constants B", "memory B"];
+    let header =
+        ["layers", "kernel", "MACs", "instructions", "MAC/insn", "cycles (model)", "constants B", "memory B"];
     let rows: Vec<Vec<String>> = count
         .layers
         .iter()
@@ -114,7 +117,13 @@ fn text(count: &NetworkCount) -> String {
             ]
         })
         .collect();
-    let mut text = format!("\n{} ({}), {} MACs\n{}", count.name, count.profile, count.macs, table::format(&header, &rows));
+    let mut text = format!(
+        "\n{} ({}), {} MACs\n{}",
+        count.name,
+        count.profile,
+        count.macs,
+        table::format(&header, &rows)
+    );
     text += &format!(
         "{} instructions, {:.2} MAC an instruction, {} model cycles; {} B code, {} B constants;\n\
          RAM {} B: arena {} + stack {} (bound {}) + image 784",
@@ -128,6 +137,9 @@ fn text(count: &NetworkCount) -> String {
         count.stack_bytes,
         count.stack_bound_bytes,
     );
+    for fault in &count.faults {
+        text += &format!("\n  FAULT: {fault}");
+    }
     for peer in count.peers {
         let times = peer.instructions as f64 / count.instructions as f64;
         text += &format!("\n  {times:>5.2}× fewer instructions than {} ({})", peer.name, peer.instructions);
@@ -138,7 +150,15 @@ fn text(count: &NetworkCount) -> String {
 /// All networks in one table.
 fn summary(counts: &[NetworkCount]) -> String {
     let header = [
-        "network", "profile", "instructions", "model cycles", "code B", "constants B", "RAM B", "best peer", "ratio",
+        "network",
+        "profile",
+        "instructions",
+        "model cycles",
+        "code B",
+        "constants B",
+        "RAM B",
+        "best peer",
+        "ratio",
     ];
     let rows: Vec<Vec<String>> = counts
         .iter()

@@ -91,7 +91,7 @@ pub(super) struct HilArgs {
     /// Emulators side by side [default: one a processor]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<usize>,
-    /// Keep the result as device.json in the model folder
+    /// Keep the result as device.json in the model folder, if all test images were sent and all are equal
     #[arg(long)]
     record: bool,
     /// One JSON document instead of text
@@ -102,9 +102,11 @@ pub(super) struct HilArgs {
 impl DeviceCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            DeviceCommand::Build(args) => {
-                print_line(shown(&build::build(args.board, &ModelDir::new(&args.model), args.plan.options())?))
-            }
+            DeviceCommand::Build(args) => print_line(shown(&build::build(
+                args.board,
+                &ModelDir::new(&args.model),
+                args.plan.options(),
+            )?)),
             DeviceCommand::Run(args) => run_one(&args),
             DeviceCommand::Hil(args) => run_all(&args),
         }
@@ -222,7 +224,11 @@ fn run_all(args: &HilArgs) -> Result<()> {
         report.microseconds_per_image = Some(mean_ticks(&answers) * 1e6 / f64::from(identity.tick_hz));
     }
     report.kernels = identity.kernels;
-    if args.record {
+    if args.link.port.is_none() && args.link.elf.is_none() {
+        report.profile = args.target.plan.options().to_string();
+    }
+    // A record is a proof: all images, all equal.
+    if args.record && report.mismatches == 0 && test.len() == dataset.test.len() {
         let text = serde_json::to_string_pretty(&report)? + "\n";
         crate::files::write_whole(&dir.device_record(), text.as_bytes())?;
     }
@@ -235,7 +241,7 @@ fn run_all(args: &HilArgs) -> Result<()> {
             _ => String::new(),
         };
         print_line(format_args!(
-            "{} on {}: accuracy {:.2} %, {} mismatches of {}, logits sha256 {}, {} kernels, {speed}, {:.0} s",
+            "{} on {}: accuracy {:.2} %, {} mismatches of {}, logits sha256 {}, {} kernels, {speed}, {} B of stack, {:.0} s",
             report.model,
             args.target.board.package(),
             100.0 * report.accuracy,
@@ -243,6 +249,7 @@ fn run_all(args: &HilArgs) -> Result<()> {
             report.images,
             report.logits_sha256,
             report.kernels,
+            report.stack_bytes,
             report.seconds
         ))?;
     }

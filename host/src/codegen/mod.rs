@@ -103,14 +103,25 @@ impl Generator {
                 let constants = self.place(layer.constants);
                 format!(
                     "Operator::Conv(PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        wide: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }})",
-                    layer.window, layer.in_channels, layer.out_channels, layer.wide, layer.input_zero_point, layer.output, layer.pool,
+                    layer.window,
+                    layer.in_channels,
+                    layer.out_channels,
+                    layer.wide,
+                    layer.input_zero_point,
+                    layer.output,
+                    layer.pool,
                 )
             }
             Operator::Winograd(layer) => {
                 let constants = self.place(layer.constants);
                 format!(
                     "Operator::Winograd(WinogradConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        tile: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n    }})",
-                    layer.window, layer.in_channels, layer.out_channels, layer.tile, layer.input_zero_point, layer.output,
+                    layer.window,
+                    layer.in_channels,
+                    layer.out_channels,
+                    layer.tile,
+                    layer.input_zero_point,
+                    layer.output,
                 )
             }
             Operator::Dense(layer) | Operator::Logits(layer) => {
@@ -124,7 +135,10 @@ impl Generator {
             Operator::MaxPool(_) => format!("Operator::MaxPool({})", self.pooling(operator)),
             Operator::AveragePool(layer) => {
                 self.multipliers(index, layer.requantization.multipliers);
-                format!("Operator::AveragePool({})", self.pooling(operator).replace("INDEX", &index.to_string()))
+                format!(
+                    "Operator::AveragePool({})",
+                    self.pooling(operator).replace("INDEX", &index.to_string())
+                )
             }
             Operator::Scalar(layer) => {
                 let text = self.scalar(index, layer);
@@ -149,11 +163,16 @@ impl Generator {
     fn pooling(&self, operator: &Operator<'_>) -> String {
         match operator {
             Operator::MaxPool(layer) => {
-                format!("MaxPool {{\n        window: {:?},\n        channels: {},\n    }}", layer.window, layer.channels)
+                format!(
+                    "MaxPool {{\n        window: {:?},\n        channels: {},\n    }}",
+                    layer.window, layer.channels
+                )
             }
             Operator::AveragePool(layer) => format!(
                 "AveragePool {{\n        window: {:?},\n        channels: {},\n        input_zero_point: {},\n        requantization: {},\n    }}",
-                layer.window, layer.channels, layer.input_zero_point,
+                layer.window,
+                layer.channels,
+                layer.input_zero_point,
                 requantization("INDEX", &layer.requantization),
             ),
             _ => String::new(),
@@ -171,7 +190,10 @@ impl Generator {
                 let weights = self.place_bytes(conv.weights);
                 format!(
                     "Layer::Conv2d(Conv2d {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        weights: {weights},\n        bias: &BIAS{index},\n        input_zero_point: {},\n        requantization: {},\n    }})",
-                    conv.window, conv.in_channels, conv.out_channels, conv.input_zero_point,
+                    conv.window,
+                    conv.in_channels,
+                    conv.out_channels,
+                    conv.input_zero_point,
                     requantization(&name, &conv.requantization),
                 )
             }
@@ -181,7 +203,10 @@ impl Generator {
                 let weights = self.place_bytes(conv.weights);
                 format!(
                     "Layer::DepthwiseConv2d(DepthwiseConv2d {{\n        window: {:?},\n        channels: {},\n        weights: {weights},\n        bias: &BIAS{index},\n        input_zero_point: {},\n        requantization: {},\n    }})",
-                    conv.window, conv.channels, conv.input_zero_point, requantization(&name, &conv.requantization),
+                    conv.window,
+                    conv.channels,
+                    conv.input_zero_point,
+                    requantization(&name, &conv.requantization),
                 )
             }
             Layer::MaxPool(layer) => format!("Layer::MaxPool({})", self.pooling(&Operator::MaxPool(*layer))),
@@ -199,7 +224,9 @@ impl Generator {
         let weights = self.place_bytes(dense.weights);
         format!(
             "Dense {{\n        in_features: {},\n        out_features: {},\n        weights: {weights},\n        bias: &BIAS{index},\n        requantization: {},\n    }}",
-            dense.in_features, dense.out_features, requantization(&index.to_string(), &dense.requantization),
+            dense.in_features,
+            dense.out_features,
+            requantization(&index.to_string(), &dense.requantization),
         )
     }
 
@@ -223,9 +250,11 @@ impl Generator {
     /// Appends bytes to the file, filled up to whole words; returns the expression that borrows them.
     fn place_bytes(&mut self, weights: &[i8]) -> String {
         let start = 4 * self.words.len();
-        self.words.extend(weights.chunks(4).map(|four| {
-            u32::from_le_bytes(std::array::from_fn(|at| four.get(at).map_or(0, |&w| w as u8)))
-        }));
+        self.words.extend(
+            weights.chunks(4).map(|four| {
+                u32::from_le_bytes(std::array::from_fn(|at| four.get(at).map_or(0, |&w| w as u8)))
+            }),
+        );
         format!("part(of_words(WORDS), {start}, {})", weights.len())
     }
 

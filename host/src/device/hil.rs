@@ -38,6 +38,12 @@ pub struct Report {
     pub microseconds_per_image: Option<f64>,
     /// Kernel set of the image.
     pub kernels: String,
+    /// What the image's plan was made for; empty for a board flashed by others.
+    #[serde(default)]
+    pub profile: String,
+    /// Most bytes of stack that an inference took; 0 where the board does not measure it.
+    #[serde(default)]
+    pub stack_bytes: u32,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
@@ -100,6 +106,8 @@ pub fn compare(model: String, network: &FirmwareNetwork, samples: &Samples, answ
         instructions_per_image: None,
         microseconds_per_image: None,
         kernels: String::new(),
+        profile: String::new(),
+        stack_bytes: answers.iter().map(|answer| answer.stack_bytes).max().unwrap_or(0),
         seconds: 0.0,
     }
 }

@@ -11,16 +11,18 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
     match operator {
         Operator::Copy => 800,
         Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
-        Operator::Depthwise(layer) => plane(layer, layer.window.in_pixels() * layer.channels * 9 / 4),
+        Operator::Depthwise(layer) => plane(layer, layer.window.in_pixels() * layer.channels * 5 / 2),
         Operator::Conv(layer) => conv(layer),
         Operator::Winograd(layer) => winograd(layer),
         Operator::Dense(layer) | Operator::Logits(layer) => {
             let weights = layer.in_features * layer.out_features;
             weights + 70 * layer.out_features * layer.in_features.div_ceil(512) / 8 + 30 * layer.out_features
         }
-        Operator::MaxPool(layer) => layer.window.out_pixels() * layer.channels / 4 * (12 + 8 * layer.window.taps()),
+        Operator::MaxPool(layer) => {
+            layer.window.out_pixels() * layer.channels / 4 * (20 + 12 * layer.window.taps())
+        }
         Operator::AveragePool(layer) => {
-            layer.window.out_pixels() * layer.channels / 4 * (50 + 8 * layer.window.taps())
+            layer.window.out_pixels() * layer.channels / 4 * (60 + 10 * layer.window.taps())
         }
         Operator::Scalar(layer) => 6 * layer.macs() + 20 * layer.output_len(),
         Operator::ScalarLogits(layer) => 6 * layer.in_features * layer.out_features,
@@ -29,12 +31,12 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
 
 fn plane(layer: &PlaneConv<'_>, copying: usize) -> usize {
     let [height, width] = layer.out_size();
-    let per_output_quarters = match (layer.pool, layer.window.stride_x) {
-        (true, _) => 4 * 45,
-        (false, 1) => 4 * 12,
-        (false, _) => 4 * 14,
+    let per_output = match (layer.pool, layer.window.stride_x) {
+        (true, _) => 46,
+        (false, 1) => 12,
+        (false, _) => 14,
     };
-    let row = width * per_output_quarters / 4 + 14;
+    let row = width * per_output + 20;
     layer.channels * (height * row + 60) + copying
 }
 
@@ -56,7 +58,8 @@ fn winograd(layer: &WinogradConv<'_>) -> usize {
     let positions = layer.positions();
     let steps = layer.in_channels / 2;
     let product = positions * (14 + 11 * steps);
-    let (input, output) = if layer.tile == 2 { (150, 90) } else { (640, 330) };
+    let (input, output) = if layer.tile == 2 { (150, 92) } else { (430, 310) };
     let gathering = positions * (30 + 4 * steps);
-    tiles.div_ceil(2) * (layer.out_channels / 4 * product + gathering + 2 * steps * input + 2 * layer.out_channels * output)
+    tiles.div_ceil(2)
+        * (layer.out_channels / 4 * product + gathering + 2 * steps * input + 2 * layer.out_channels * output)
 }

@@ -187,14 +187,13 @@ impl NetworkPlan {
         let candidates = candidates(&layers, &last, options.profile);
         let chosen = choose(&candidates, layers.len() + 1, options)?;
         let rejected = chosen.iter().map(|choice| {
-            let others = candidates.iter().filter(|other| {
-                other.chosen.layer == choice.layer && other.chosen.kernel != choice.kernel
-            });
+            let others = candidates
+                .iter()
+                .filter(|other| other.chosen.layer == choice.layer && other.chosen.kernel != choice.kernel);
             others.map(|other| (other.kernel.to_owned(), other.instructions, other.bytes)).collect()
         });
         let rejected = rejected.collect();
-        let mut plan =
-            Self { network: network.clone(), options, chosen, places: Vec::new(), rejected };
+        let mut plan = Self { network: network.clone(), options, chosen, places: Vec::new(), rejected };
         plan.places = {
             let (layers, last) = network.layers();
             place::place(&plan.operators(&layers, &last))
@@ -267,7 +266,9 @@ impl NetworkPlan {
                     step,
                     layers: if names.is_empty() { "image".to_owned() } else { names.join(" + ") },
                     kernel: operator.kernel(),
-                    macs: range.map(|at| layers.get(at).map_or(last.in_features * last.out_features, Layer::macs)).sum(),
+                    macs: range
+                        .map(|at| layers.get(at).map_or(last.in_features * last.out_features, Layer::macs))
+                        .sum(),
                     estimate: cost::instructions(operator),
                     constant_bytes: constant_bytes(choice, operator),
                     memory_bytes: 4 * (place.scratch + operator.scratch()),
@@ -440,7 +441,9 @@ fn is_halving(layer: Option<&Layer<'_>>, conv: &Conv2d<'_>) -> bool {
     let Some(Layer::MaxPool(MaxPool { window, .. })) = layer else { return false };
     let sizes = [window.kernel_height, window.kernel_width, window.stride_y, window.stride_x];
     let halves = [conv.window.out_height / 2, conv.window.out_width / 2];
-    sizes == [2; 4] && [window.pad_top, window.pad_left] == [0; 2] && [window.out_height, window.out_width] == halves
+    sizes == [2; 4]
+        && [window.pad_top, window.pad_left] == [0; 2]
+        && [window.out_height, window.out_width] == halves
 }
 
 /// A chain of kernels for the first layers.

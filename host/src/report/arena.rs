@@ -28,7 +28,12 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
         profile = plan.options(),
     );
     let scale = WIDTH / arena_bytes.max(1) as f64;
-    let bar = |svg: &mut String, row: f64, (offset, bytes): (usize, usize), (top, tall): (f64, f64), fill: &str, what: &str| {
+    let bar = |svg: &mut String,
+               row: f64,
+               (offset, bytes): (usize, usize),
+               (top, tall): (f64, f64),
+               fill: &str,
+               what: &str| {
         if bytes > 0 {
             let _ = writeln!(
                 svg,
@@ -68,7 +73,9 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
             arena_bytes * part as usize / 4
         );
     }
-    for (at, (fill, what)) in [("#8ecae6", "input"), ("#ffb703", "output"), ("#ccc", "scratch")].into_iter().enumerate() {
+    for (at, (fill, what)) in
+        [("#8ecae6", "input"), ("#ffb703", "output"), ("#ccc", "scratch")].into_iter().enumerate()
+    {
         let x = LEFT + 90.0 * at as f64;
         let _ = writeln!(
             svg,

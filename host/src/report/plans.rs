@@ -24,7 +24,9 @@ pub fn account(plan: &NetworkPlan) -> String {
     let estimate: usize = decisions.iter().map(|decision| decision.estimate).sum();
     let options = plan.options();
     let why = match (options.profile, options.budget()) {
-        (Profile::Speed, None) => "fewest instructions within 64 KiB of constants, or what the network needs".to_owned(),
+        (Profile::Speed, None) => {
+            "fewest instructions within 64 KiB of constants, or what the network needs".to_owned()
+        }
         (Profile::Speed, Some(budget)) => format!("fewest instructions within --flash {budget}"),
         (Profile::Size, _) => "fewest bytes of constants".to_owned(),
         (Profile::Scalar, _) => "reference kernels only".to_owned(),

@@ -74,7 +74,10 @@ impl PackedConv<'_> {
     pub const fn is_consistent(&self) -> bool {
         let (input, output) = (self.in_channels, self.out_channels);
         let [height, width] = self.out_size();
-        input > 0 && output > 0 && height > 0 && width > 0
+        input > 0
+            && output > 0
+            && height > 0
+            && width > 0
             && input.is_multiple_of(4)
             && output.is_multiple_of(4)
             && self.constants.len() == output / 4 * (8 + self.weight_words())

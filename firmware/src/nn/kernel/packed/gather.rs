@@ -35,8 +35,8 @@ impl Gather {
     #[inline(always)]
     pub fn widen(&mut self, input: &[i8], padding: &[i8], firsts: [[usize; 2]; 2], words: &mut [u32]) {
         // Where no column lies in the padding a row of the window is one run.
-        let last = self.width.wrapping_sub(self.taps);
-        let is_whole = firsts[0][1] <= last && firsts[1][1] <= last;
+        let starts = (self.width + 1).saturating_sub(self.taps);
+        let is_whole = firsts[0][1] < starts && firsts[1][1] < starts;
         let (runs, run_pixels) = if is_whole { (1, self.taps) } else { (self.taps, 1) };
         self.task.rows = self.rows as u32;
         self.task.runs = runs as u32;

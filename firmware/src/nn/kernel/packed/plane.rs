@@ -87,7 +87,11 @@ impl PlaneConv<'_> {
     /// Returns whether shape and constants are what the kernel needs.
     pub const fn is_consistent(&self) -> bool {
         let [height, width] = self.out_size();
-        self.pitch > 0 && self.pitch == self.fitting_pitch() && self.constants.len() == PLANE_WORDS * self.channels && height > 0 && width > 1
+        self.pitch > 0
+            && self.pitch == self.fitting_pitch()
+            && self.constants.len() == PLANE_WORDS * self.channels
+            && height > 0
+            && width > 1
     }
 
     /// Whether the image kernel takes this layer: rows of whole words.
@@ -185,7 +189,9 @@ fn widen_row(source: &[i8], pad_left: usize, pad: u32, words: &mut [u32]) {
         }
     }
     rest.fill(pad);
-    if pad_left > 0 && let Some(first) = rest.first_mut() {
+    if pad_left > 0
+        && let Some(first) = rest.first_mut()
+    {
         *first = pack_low(previous, pad);
     }
 }

@@ -82,9 +82,12 @@ impl WinogradConv<'_> {
     pub const fn is_consistent(&self) -> bool {
         let window = &self.window;
         let square = window.kernel_height == 3 && window.kernel_width == 3;
-        square && window.stride_x == 1 && window.stride_y == 1
+        square
+            && window.stride_x == 1
+            && window.stride_y == 1
             && (self.tile == 2 || self.tile == 4)
-            && self.in_channels > 0 && self.out_channels > 0
+            && self.in_channels > 0
+            && self.out_channels > 0
             && self.in_channels.is_multiple_of(4)
             && self.out_channels.is_multiple_of(4)
             && self.constants.len() == self.out_channels / 4 * (4 * self.steps() * self.positions() + 8)

@@ -238,7 +238,11 @@ pub fn winograd_output<const SIDE: usize>(
         rows > 0 && columns > 0 && last as usize + 4 <= output.len()
     };
     let ([first, second], [rows, rows_2], [columns, columns_2]) = (task.offsets, task.rows, task.columns);
-    if !holds(first, rows, columns) || !holds(second, rows_2, columns_2) || products.len() < 8 * SIDE * SIDE || tables.len() < 8 {
+    if !holds(first, rows, columns)
+        || !holds(second, rows_2, columns_2)
+        || products.len() < 8 * SIDE * SIDE
+        || tables.len() < 8
+    {
         return;
     }
     match SIDE {

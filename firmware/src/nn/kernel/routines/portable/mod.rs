@@ -8,7 +8,9 @@ mod winograd;
 pub use winograd::{winograd_input_4, winograd_input_6, winograd_output_4, winograd_output_6};
 
 use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradTask};
-use crate::nn::kernel::instr::{halves, pack_high, pack_low, sxtab16, sxtab16_ror8, sxtb16, sxtb16_ror8, word};
+use crate::nn::kernel::instr::{
+    halves, pack_high, pack_low, sxtab16, sxtab16_ror8, sxtb16, sxtb16_ror8, word,
+};
 use crate::nn::requantize::requantize;
 
 /// Sum of products of both i16 lanes, added to `acc` (SMLAD).

@@ -93,7 +93,10 @@ impl Filtering<6, 4> for F4 {
 }
 
 /// Bᵀ d B of every channel pair of two tiles, in place.
-fn input<F: Filtering<T, M>, const T: usize, const P: usize, const M: usize>(tiles: &mut [u32], words: usize) {
+fn input<F: Filtering<T, M>, const T: usize, const P: usize, const M: usize>(
+    tiles: &mut [u32],
+    words: usize,
+) {
     for column in 0..words {
         let mut tile: [u32; P] = core::array::from_fn(|position| tiles[position * words + column]);
         for x in 0..T {
