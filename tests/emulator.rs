@@ -152,6 +152,7 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
 
 /// Bars of the project for the benchmark's networks: instructions of either profile, model cycles, memory
 /// and code of either profile. Counts are exact, so that these are no timings.
+#[allow(clippy::type_complexity)]
 const BARS: [(&str, [u64; 2], u64, usize, [usize; 2]); 3] = [
     ("A", [950_000, 1_300_000], 1_350_000, 14_000, [12_000, 6_000]),
     ("C", [1_750_000, 2_600_000], 2_650_000, 18_000, [12_000, 6_000]),

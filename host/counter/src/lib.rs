@@ -183,26 +183,24 @@ fn decode(address: u32, bytes: &[u8]) -> Decoded {
     Decoded { address, size: bytes.len() as u8, cycles, is_load }
 }
 
+const STORE: (u8, bool) = (1, false);
+const LOAD: (u8, bool) = (2, true);
+
+fn load_or_store(is_load: bool) -> (u8, bool) {
+    if is_load { LOAD } else { STORE }
+}
+
+fn several(registers: u16) -> (u8, bool) {
+    (1 + registers.count_ones() as u8, false)
+}
+
 fn narrow(code: u16) -> (u8, bool) {
-    let several = |registers: u16| (1 + registers.count_ones() as u8, false);
     match code {
         // LDR literal; load and store with register or immediate offset.
-        _ if code & 0xf800 == 0x4800 => (2, true),
-        _ if code & 0xf000 == 0x5000 => {
-            if code >> 9 & 7 < 3 {
-                (1, false)
-            } else {
-                (2, true)
-            }
-        }
-        _ if (0x6000..0xa000).contains(&code) => {
-            if code & 0x0800 == 0 {
-                (1, false)
-            } else {
-                (2, true)
-            }
-        }
-        // PUSH, POP, STM, LDM.
+        _ if code & 0xf800 == 0x4800 => LOAD,
+        _ if code & 0xf000 == 0x5000 => load_or_store(code >> 9 & 7 >= 3),
+        _ if (0x6000..0xa000).contains(&code) => load_or_store(code & 0x0800 != 0),
+        // PUSH, POP; STM, LDM.
         _ if code & 0xf600 == 0xb400 => several(code & 0x1ff),
         _ if code & 0xf000 == 0xc000 => several(code & 0xff),
         _ => (1, false),
@@ -210,37 +208,19 @@ fn narrow(code: u16) -> (u8, bool) {
 }
 
 fn wide(first: u16, second: u16) -> (u8, bool) {
+    let is_load = first & 0x10 != 0;
     match first {
-        // Several registers; two registers (LDRD, STRD), exclusive and table branches.
-        _ if first & 0xfe40 == 0xe800 => (1 + second.count_ones() as u8, false),
+        // Several registers; table branches; two registers or exclusive.
+        _ if first & 0xfe40 == 0xe800 => several(second),
         _ if first & 0xfff0 == 0xe8d0 && second & 0xffe0 == 0xf000 => (1, false),
-        _ if first & 0xfe40 == 0xe840 => {
-            if first & 0x0120 != 0 {
-                (3, false)
-            } else if first & 0x10 != 0 {
-                (2, true)
-            } else {
-                (1, false)
-            }
-        }
-        _ if first & 0xfe00 == 0xf800 => {
-            if first & 0x10 != 0 {
-                (2, true)
-            } else {
-                (1, false)
-            }
-        }
+        _ if first & 0xfe40 == 0xe840 && first & 0x0120 != 0 => (3, false),
+        _ if first & 0xfe40 == 0xe840 => load_or_store(is_load),
+        _ if first & 0xfe00 == 0xf800 => load_or_store(is_load),
         // SDIV, UDIV.
         _ if first & 0xffd0 == 0xfb90 && second & 0x00f0 == 0x00f0 => (7, false),
-        // VLDR, VSTR; VLDM, VSTM.
+        // VLDR, VSTR; VMOV of two registers; VLDM, VSTM.
         _ if first & 0xee00 == 0xec00 && second & 0x0e00 == 0x0a00 => match first {
-            _ if first & 0x0120 == 0x0100 => {
-                if first & 0x10 != 0 {
-                    (2, true)
-                } else {
-                    (1, false)
-                }
-            }
+            _ if first & 0x0120 == 0x0100 => load_or_store(is_load),
             _ if first & 0x0fe0 == 0x0c40 => (1, false),
             _ => (1 + (second & 0xff) as u8, false),
         },

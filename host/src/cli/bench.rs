@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 
 use super::{Failure, print_json, print_line, shown};
@@ -10,12 +10,14 @@ use crate::bench::{self, NetworkCount, networks};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
-use crate::report::table;
+use crate::report::{kernels, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchCommand {
     /// Count instructions of the kernels in the emulator, layer by layer
     Kernels(KernelsArgs),
+    /// Print the recorded counts as the README's table
+    Table,
 }
 
 #[derive(Debug, Args)]
@@ -34,6 +36,9 @@ pub(super) struct KernelsArgs {
     /// Only this profile [default: speed and size]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
+    /// Keep the counts as docs/kernels.json, for the README's table
+    #[arg(long)]
+    record: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -43,6 +48,12 @@ impl BenchCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
             BenchCommand::Kernels(args) => args.run(),
+            BenchCommand::Table => {
+                let path = kernels::record_path();
+                let text = std::fs::read(&path).with_context(|| shown(&path))?;
+                let record = serde_json::from_slice(&text).with_context(|| shown(&path))?;
+                print_line(kernels::markdown(&record).trim_end())
+            }
         }
     }
 }
@@ -69,8 +80,13 @@ impl KernelsArgs {
                 counts.push(counted);
             }
         }
+        let document = serde_json::json!({ "board": "mps2-an386", "networks": counts });
+        if self.record {
+            let text = serde_json::to_string_pretty(&document)? + "\n";
+            crate::files::write_whole(&kernels::record_path(), text.as_bytes())?;
+        }
         if self.json {
-            return print_json(&serde_json::json!({ "board": "mps2-an386", "networks": counts }));
+            return print_json(&document);
         }
         print_line(summary(&counts))
     }

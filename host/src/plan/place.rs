@@ -1,7 +1,7 @@
 //! Where a plan's activations and scratch lie: the smallest arena for a chain of steps.
 //!
 //! Each output can begin just below its input, as far as the kernel needs, or above it. That is two
-//! choices a step; all of them are tried for up to [`EXHAUSTIVE`] steps, beyond which a step keeps the
+//! choices a step; all of them are tried for up to 14 steps, beyond which a step keeps the
 //! better one as it goes. Scratch lies above the activations of its step.
 
 use firmware::nn::plan::{Operator, Overlap};

@@ -130,13 +130,14 @@ fn output<F: Filtering<T, M>, const T: usize, const M: usize>(
             if (y, x) == (1, 1) { product.wrapping_add(tables[channel] as i32) } else { product }
         };
         let columns: [[i32; M]; T] = core::array::from_fn(|x| F::output(core::array::from_fn(|y| at(y, x))));
-        for down in 0..(task.rows[tile] as usize).min(M) {
-            let row = F::output(core::array::from_fn(|x| columns[x][down]));
-            for right in 0..(task.columns[tile] as usize).min(M) {
-                let acc = F::exact(row[right]) >> (F::SHIFT - F::TAKEN[down] - F::TAKEN[right]);
+        let rows: [[i32; M]; M] =
+            core::array::from_fn(|y| F::output(core::array::from_fn(|x| columns[x][y])));
+        let multiplier = tables[4 + channel] as i32;
+        for (down, row) in rows.into_iter().enumerate().take(task.rows[tile] as usize) {
+            for (right, sum) in row.into_iter().enumerate().take(task.columns[tile] as usize) {
+                let acc = F::exact(sum) >> (F::SHIFT - F::TAKEN[down] - F::TAKEN[right]);
                 let place = task.offsets[tile] as usize + channel;
                 let place = place + down * task.pitch as usize + right * task.stride as usize;
-                let multiplier = tables[4 + channel] as i32;
                 activations[place] = requantize(acc, multiplier, task.zero_point as i8, -128, 127);
             }
         }
