@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::OnceLock;
 
+use firmware::nn::kernel::packed::chain::ChainConv;
 use firmware::nn::kernel::packed::conv::PackedConv;
 use firmware::nn::kernel::packed::dense::PackedDense;
 use firmware::nn::kernel::packed::plane::PlaneConv;
@@ -211,6 +212,60 @@ proptest! {
         let mut scratch = vec![0x5a5a_5a5a; packed.image_scratch()];
         packed.run_image(&input, Memory { activations: &mut output, input: 0, output: 0, scratch: &mut scratch });
         prop_assert_eq!(output, reference(Layer::Conv2d(layer), &input, pool));
+    }
+
+    #[test]
+    fn chains_are_both_references_in_turn(
+        first in square(vec![4, 8, 12, 16], vec![3], vec![1, 2], 1)
+            .prop_filter("strides equal, two columns of outputs", |window| {
+                window.stride_x == window.stride_y && window.out_width > 3 && window.out_height > 3
+            }),
+        (kernel_y, kernel_x) in (1..=3usize, 1..=3usize),
+        strides in proptest::array::uniform2(1..=3usize),
+        pads in proptest::array::uniform4(0..=2usize),
+        pooled: bool,
+        wide: bool,
+        values in values(),
+    ) {
+        let (middle, out_channels) = (8, 4);
+        let pool = halving(&first, middle).filter(|pool| pooled && first.stride_x == 1 && pool.window.out_width > 1);
+        let size = pool.map_or([first.out_height, first.out_width], |pool| {
+            [pool.window.out_height, pool.window.out_width]
+        });
+        let second = Window::new(size, [kernel_y, kernel_x], strides, pads);
+        prop_assume!(kernel_y <= size[0] && second.is_some());
+        let window = second.unwrap();
+        let image = values.input(first.in_pixels());
+        let (weights, more) = (values.weights(9 * middle), values.weights(out_channels * window.taps() * middle));
+        let (bias, multipliers) = (values.bias(middle), values.multipliers(middle));
+        let one = Conv2d {
+            window: first, in_channels: 1, out_channels: middle, weights: &weights, bias: &bias,
+            input_zero_point: values.input_zero_point, requantization: values.rule(&multipliers),
+        };
+        let two = Conv2d {
+            window, in_channels: middle, out_channels, weights: &more, input_zero_point: values.zero_point, ..one
+        };
+        let (first_constants, constants) = (pack::image(&one).unwrap(), pack::conv(&two, wide).unwrap());
+        let mut plane = PlaneConv {
+            window: first, channels: middle, constants: &first_constants,
+            input_zero_point: values.input_zero_point, output: values.output(), pool: pool.is_some(), pitch: 0,
+        };
+        plane.pitch = plane.fitting_pitch();
+        let chain = ChainConv {
+            first: plane,
+            second: PackedConv {
+                window, in_channels: middle, out_channels, wide, constants: &constants,
+                input_zero_point: values.zero_point, output: values.output(), pool: false,
+            },
+        };
+        prop_assert!(chain.is_consistent(), "{:?}", chain);
+        let buffer = chain.second.output_len();
+        let mut activations = vec![0x5a; buffer + chain.buffer_len()];
+        let mut scratch = vec![0x5a5a_5a5a; chain.scratch()];
+        chain.run(&image, Memory { activations: &mut activations, input: buffer, output: 0, scratch: &mut scratch });
+        let between = reference(Layer::Conv2d(one), &image, pool);
+        activations.truncate(buffer);
+        prop_assert_eq!(activations, reference(Layer::Conv2d(two), &between, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::bytes::{Aligned, of_words, part};
 use crate::nn::arena::Arena;
 #[allow(unused_imports)]
 use crate::nn::kernel::packed::{
-    Output, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
+    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
 };
 #[allow(unused_imports)]
 use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};

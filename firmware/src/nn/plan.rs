@@ -10,6 +10,7 @@
 use shared::{CLASSES, PIXELS};
 
 use super::ends::{Place, pair};
+use super::kernel::packed::chain::ChainConv;
 use super::kernel::packed::conv::PackedConv;
 use super::kernel::packed::dense::PackedDense;
 use super::kernel::packed::plane::PlaneConv;
@@ -25,6 +26,8 @@ pub enum Operator<'a> {
     Copy,
     /// 3×3 over the image, pooled or not.
     Image(PlaneConv<'a>),
+    /// 3×3 over the image feeding a convolution through a line buffer, which is the step's input.
+    Chain(ChainConv<'a>),
     /// Depthwise 3×3, in place.
     Depthwise(PlaneConv<'a>),
     /// Any convolution, pooled or not.
@@ -109,6 +112,7 @@ impl Operator<'_> {
     pub const fn input_len(&self) -> usize {
         match self {
             Operator::Copy | Operator::Image(_) => 0,
+            Operator::Chain(layer) => layer.buffer_len(),
             Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
             Operator::Conv(layer) => layer.input_len(),
             Operator::Winograd(layer) => layer.input_len(),
@@ -125,6 +129,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy => PIXELS,
             Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
+            Operator::Chain(layer) => layer.second.output_len(),
             Operator::Conv(layer) => layer.output_len(),
             Operator::Winograd(layer) => layer.output_len(),
             Operator::Dense(layer) => layer.out_features,
@@ -139,6 +144,7 @@ impl Operator<'_> {
     pub const fn scratch(&self) -> usize {
         match self {
             Operator::Image(layer) => layer.image_scratch(),
+            Operator::Chain(layer) => layer.scratch(),
             Operator::Depthwise(layer) => layer.depthwise_scratch(),
             Operator::Conv(layer) => layer.scratch(),
             Operator::Winograd(layer) => layer.scratch(),
@@ -153,6 +159,8 @@ impl Operator<'_> {
                 Overlap::Free
             }
             Operator::Depthwise(_) => Overlap::InPlace,
+            // The buffer lies above all outputs.
+            Operator::Chain(layer) => Overlap::Below(layer.second.output_len()),
             Operator::Conv(layer) => Overlap::Below(layer.overlap()),
             Operator::Winograd(layer) => Overlap::Below(layer.overlap()),
             Operator::MaxPool(layer) => Overlap::Below(pool::overlap(&layer.window, layer.channels)),
@@ -167,6 +175,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy => true,
             Operator::Image(layer) => layer.fits_image() && layer.window.in_pixels() == PIXELS,
+            Operator::Chain(layer) => layer.is_consistent() && layer.first.window.in_pixels() == PIXELS,
             // In place, no channel may outgrow its input.
             Operator::Depthwise(layer) => {
                 layer.fits_depthwise() && layer.window.out_pixels() <= layer.window.in_pixels()
@@ -187,6 +196,11 @@ impl Operator<'_> {
         }
     }
 
+    /// Whether this is a first step.
+    pub const fn reads_image(&self) -> bool {
+        matches!(self, Operator::Copy | Operator::Image(_) | Operator::Chain(_))
+    }
+
     /// Whether this is a last layer.
     pub const fn yields_logits(&self) -> bool {
         matches!(self, Operator::Logits(_) | Operator::ScalarLogits(_))
@@ -198,6 +212,10 @@ impl Operator<'_> {
             Operator::Copy => "copy",
             Operator::Image(layer) if layer.pool => "image 3×3 + pool",
             Operator::Image(_) => "image 3×3",
+            Operator::Chain(ChainConv { second: PackedConv { wide: false, .. }, .. }) => {
+                "image 3×3 → conv 2×4"
+            }
+            Operator::Chain(_) => "image 3×3 → conv 2×4 wide",
             Operator::Depthwise(_) => "depthwise 3×3",
             Operator::Conv(PackedConv { pool: false, wide: false, .. }) => "conv 2×4",
             Operator::Conv(PackedConv { pool: false, wide: true, .. }) => "conv 2×4 wide",
@@ -246,6 +264,7 @@ impl Step<'_> {
                 }
             }
             Operator::Image(layer) => layer.run_image(image, Memory { activations, input, output, scratch }),
+            Operator::Chain(layer) => layer.run(image, Memory { activations, input, output, scratch }),
             Operator::Depthwise(layer) => layer.run_depthwise(Memory { activations, input, output, scratch }),
             Operator::Conv(layer) => layer.run(Memory { activations, input, output, scratch }),
             Operator::Winograd(layer) => layer.run(Memory { activations, input, output, scratch }),
@@ -293,7 +312,7 @@ impl<'a> Plan<'a> {
             if !step.operator.is_consistent() {
                 return Err(PlanError::Inconsistent { index });
             }
-            let reads_arena = !matches!(step.operator, Operator::Copy | Operator::Image(_));
+            let reads_arena = !step.operator.reads_image();
             let connected = step.input == have.0 && step.operator.input_len() == have.1;
             if reads_arena != (index > 0) || (reads_arena && !connected) {
                 return Err(PlanError::Disconnected { index });

@@ -5,6 +5,7 @@
 
 use std::fmt::{Debug, Write};
 
+use firmware::nn::kernel::packed::conv::PackedConv;
 use firmware::nn::kernel::packed::plane::PlaneConv;
 use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Step};
@@ -98,20 +99,13 @@ impl Generator {
         match operator {
             Operator::Copy => "Operator::Copy".to_owned(),
             Operator::Image(layer) => format!("Operator::Image({})", self.plane(layer)),
+            Operator::Chain(layer) => format!(
+                "Operator::Chain(ChainConv {{\n    first: {},\n    second: {},\n    }})",
+                self.plane(&layer.first),
+                self.conv(&layer.second)
+            ),
             Operator::Depthwise(layer) => format!("Operator::Depthwise({})", self.plane(layer)),
-            Operator::Conv(layer) => {
-                let constants = self.place(layer.constants);
-                format!(
-                    "Operator::Conv(PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        wide: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }})",
-                    layer.window,
-                    layer.in_channels,
-                    layer.out_channels,
-                    layer.wide,
-                    layer.input_zero_point,
-                    layer.output,
-                    layer.pool,
-                )
-            }
+            Operator::Conv(layer) => format!("Operator::Conv({})", self.conv(layer)),
             Operator::Winograd(layer) => {
                 let constants = self.place(layer.constants);
                 format!(
@@ -149,6 +143,20 @@ impl Generator {
                 format!("Operator::ScalarLogits({text})")
             }
         }
+    }
+
+    fn conv(&mut self, layer: &PackedConv<'_>) -> String {
+        let constants = self.place(layer.constants);
+        format!(
+            "PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        wide: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }}",
+            layer.window,
+            layer.in_channels,
+            layer.out_channels,
+            layer.wide,
+            layer.input_zero_point,
+            layer.output,
+            layer.pool,
+        )
     }
 
     fn plane(&mut self, layer: &PlaneConv<'_>) -> String {
@@ -279,7 +287,7 @@ use crate::bytes::{Aligned, of_words, part};
 use crate::nn::arena::Arena;
 #[allow(unused_imports)]
 use crate::nn::kernel::packed::{
-    Output, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
+    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
 };
 #[allow(unused_imports)]
 use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};

@@ -70,7 +70,10 @@ impl Walk<'_> {
         }
         let effects = effects(function, self.all);
         if function.name.contains("panic") {
+            // What a panic does further on is not an inference's.
             self.faults.push(format!("an inference can panic: {:?}", self.path));
+            self.path.pop();
+            return 0;
         }
         if !effects.floats.is_empty() {
             self.faults.push(format!("floating point at {:x?} in {:?}", effects.floats, self.path));

@@ -11,6 +11,14 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
     match operator {
         Operator::Copy => 800,
         Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
+        Operator::Chain(layer) => {
+            // A call a channel and row of outputs, and the last pixel of odd rows twice.
+            let [rows, width] = layer.second.out_size();
+            let calls = rows * (layer.first.channels * 75 + 700);
+            plane(&layer.first, layer.first.window.in_pixels() * 6)
+                + conv(&layer.second) * width.next_multiple_of(2) / width
+                + calls
+        }
         Operator::Depthwise(layer) => plane(layer, layer.window.in_pixels() * layer.channels * 5 / 2),
         Operator::Conv(layer) => conv(layer),
         Operator::Winograd(layer) => winograd(layer),

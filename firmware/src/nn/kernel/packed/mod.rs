@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`plane`] | 3×3 over the image, depthwise 3×3 | weights in registers, planes of i16 rows |
 //! | [`conv`] | any convolution, 1×1 too | patches of two pixels × four channels a block |
+//! | [`chain`] | the first two convolutions | row by row through a line buffer |
 //! | [`winograd`] | 3×3, stride 1 | F(2×2) and F(4×4) in i16, exact |
 //! | [`dense`] | fully connected | paired weights, eight outputs at a time |
 //! | [`gather`] | activations under two windows, with padding |
@@ -13,6 +14,7 @@
 //! but the depthwise read their input before they write over it: `overlap` of each operator says how
 //! many bytes below its input the output must begin for that to hold.
 
+pub mod chain;
 pub mod conv;
 pub mod dense;
 pub mod gather;

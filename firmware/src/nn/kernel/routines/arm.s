@@ -367,7 +367,7 @@ firmware_\name:
  mov lr,r0
  ldrd r1,r2,[sp,#WI_COLUMN_\side]
  mov r3,sp
-.rept \side
+2:
 .if \side == 4
  ldmia r3!,{r4-r7}
 .else
@@ -376,8 +376,10 @@ firmware_\name:
  LINE_\side
  STORE_LINE \side
  ldr r10,[sp,#WI_ROW_\side]
+ add r12,sp,#(4*\side*\side)
  add lr,lr,r10
-.endr
+ cmp r3,r12
+ bne.n 2b
  ldr r1,[sp,#WI_END_\side]
  add r0,r0,#4
  cmp r0,r1
