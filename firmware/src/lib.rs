@@ -8,14 +8,15 @@
 //!
 //! * [`nn`] is the one integer engine of the project. The desktop's accuracy check, the tests and the
 //!   chip all call it; nothing reimplements it. That is what makes "every logit equal" a plain `==`.
-//! * [`model`] includes the network that `host codegen` generated: weights in flash, shapes as
-//!   constants, an arena whose size the compiler checks.
+//! * [`model`] includes the network that `host codegen` generated: a [plan](nn::plan) with its constants
+//!   in flash, places in memory that the compiler checks.
 //! * [`app`] turns bytes into events and answers. A board lends it a [`Port`](app::Port): a way to send
 //!   a byte and a clock. All that can go wrong on a wire is tested on the desktop.
 //! * [`ui`] draws on any embedded-graphics target.
 //!
 //! Boards (`boards/<name>`) hold clocks, pins, memory layout and a loop; no logic that a desktop test
-//! could have caught. Unsafe code is confined to [`bytes`].
+//! could have caught. Unsafe code is confined to [`bytes`] and,
+//! on cores with DSP instructions, to the wrappers of assembly in [`nn::kernel`].
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(feature = "model")]

@@ -1,7 +1,7 @@
 //! Trains, exports, quantizes and verifies the clothing classifier, and talks to the device.
 //!
 //! ```text
-//! dataset ─► train (burn) ─► onnx (float) ─► quantize ─► onnx (int8) ─► codegen ─► firmware
+//! dataset ─► train (burn) ─► onnx (float) ─► quantize ─► onnx (int8) ─► plan ─► codegen ─► firmware
 //!                              │                            │
 //!                              └──── runtime: tract, ONNX Runtime, our integers ──► evaluate
 //! ```

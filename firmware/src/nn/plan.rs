@@ -379,3 +379,81 @@ const fn peak_words(steps: &[Step<'_>]) -> usize {
     }
     peak
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::InferError;
+    use crate::nn::requantize::Requantization;
+    use crate::nn::window::Window;
+
+    const WEIGHTS: [i8; 160] = [1; 160];
+
+    /// The image pooled 7×7 and summed up, with the reference kernels.
+    fn steps() -> [Step<'static>; 3] {
+        let window = Window::new([28, 28], [7, 7], [7, 7], [0; 4]).unwrap();
+        let none = Requantization { multipliers: &[], zero_point: 0, min: -128, max: 127 };
+        let last = Dense {
+            in_features: 16,
+            out_features: 10,
+            weights: &WEIGHTS,
+            bias: &[5; 10],
+            requantization: none,
+        };
+        let step = |operator, input, output, scratch| Step { operator, input, output, scratch };
+        [
+            step(Operator::Copy, 0, 16, 200),
+            step(Operator::Scalar(Layer::MaxPool(MaxPool { window, channels: 1 })), 16, 0, 200),
+            step(Operator::ScalarLogits(last), 0, 0, 4),
+        ]
+    }
+
+    #[test]
+    fn steps_that_fit_run_in_their_arena_only() {
+        let steps = steps();
+        let plan = Plan::new(&steps).unwrap();
+        assert_eq!(plan.arena_words(), 200);
+        let mut logits = [0; CLASSES];
+        let refused = plan.infer(&[3; PIXELS], &mut [0; 199], &mut logits);
+        assert_eq!(refused, Err(InferError::ArenaTooSmall { need: 800, have: 796 }));
+        plan.infer(&[3; PIXELS], &mut [0; 200], &mut logits).unwrap();
+        assert_eq!(logits, [5 + 16 * 3; CLASSES]);
+    }
+
+    #[test]
+    fn steps_that_overwrite_what_is_needed_are_refused() {
+        for (input, output, scratch) in
+            [(16, 1, 200), (16, 16, 200), (16, 500, 204), (16, 0, 199), (16, 900, 200)]
+        {
+            let mut steps = steps();
+            steps[1] = Step { input, output, scratch, ..steps[1] };
+            steps[2].input = output;
+            steps[2].scratch = 300;
+            assert_eq!(
+                Plan::new(&steps),
+                Err(PlanError::Misplaced { index: 1 }),
+                "{input} {output} {scratch}"
+            );
+        }
+        let mut above = steps();
+        above[1] = Step { output: 800, scratch: 204, ..above[1] };
+        above[2] = Step { input: 800, scratch: 204, ..above[2] };
+        assert_eq!(Plan::new(&above).map(|plan| plan.arena_words()), Ok(204));
+    }
+
+    #[test]
+    fn steps_that_do_not_follow_each_other_are_refused() {
+        let mut elsewhere = steps();
+        elsewhere[2].input = 4;
+        assert_eq!(Plan::new(&elsewhere), Err(PlanError::Disconnected { index: 2 }));
+        let twice = [steps()[0], steps()[0], steps()[1], steps()[2]];
+        assert_eq!(Plan::new(&twice), Err(PlanError::Disconnected { index: 1 }));
+        assert_eq!(Plan::new(&steps()[..2]), Err(PlanError::NotTenLogits));
+        assert_eq!(Plan::new(&[]), Err(PlanError::NotTenLogits));
+        let mut short = steps();
+        if let Operator::ScalarLogits(last) = &mut short[2].operator {
+            last.weights = &WEIGHTS[1..];
+        }
+        assert_eq!(Plan::new(&short), Err(PlanError::Inconsistent { index: 2 }));
+    }
+}

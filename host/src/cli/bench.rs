@@ -37,7 +37,7 @@ pub(super) struct KernelsArgs {
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     /// Keep the counts as docs/kernels.json, for the README's table
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["networks", "profile"])]
     record: bool,
     /// One JSON document instead of text
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! What a step costs: instructions on Armv7E-M, and bytes of constants.
 //!
-//! The formulas count the routines' instructions (`arm.s`) and what was measured around them in the
+//! The formulas count the routines' instructions and what was measured around them in the
 //! emulator; `host bench kernels` prints the measured figures beside these.
 
 use firmware::nn::kernel::packed::{conv::PackedConv, plane::PlaneConv, winograd::WinogradConv};

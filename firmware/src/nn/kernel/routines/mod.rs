@@ -13,7 +13,7 @@
 //! | [`plane`] | 3×3 over one plane, weights in registers, optionally 2×2-pooled | |
 //!
 //! The functions here are the safe doors: they check lengths, and do nothing where the contract is not
-//! met, which the plan's own check excludes. Behind them `arm.s` and `portable.rs` have the same names.
+//! met, which the plan's own check excludes. Behind them `arm` and [`portable`] have the same names.
 //!
 //! **Paired weights.** A byte pair of a weight word holds weight A in its even byte and, in its odd byte,
 //! weight B − \[A < 0\], so that as an i16 lane it is A + 256·B. A multiply-accumulate over whole words

@@ -1,4 +1,4 @@
-//! The routines in plain Rust, over the same layouts as `arm.s`, for every other core and the desktop.
+//! The routines in plain Rust, over the same layouts as `arm`, for every other core and the desktop.
 //!
 //! The algorithm is the same down to the paired weights, so that what runs on the chip is what the
 //! desktop's property tests try. Slices shorter than a contract says end a loop early.

@@ -1,9 +1,19 @@
-//! Calls into `arm.s`. The doors in the parent module have checked every length.
+//! Calls into the assembly beside this file. The doors in the parent module have checked every length.
 #![allow(unsafe_code)]
 
 use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradOutput, WinogradTask};
 
-core::arch::global_asm!(include_str!("arm.s"), options(raw));
+// `common` first, for its macros; `conv` before `winograd`, which shares a step.
+core::arch::global_asm!(
+    include_str!("common.s"),
+    include_str!("gather.s"),
+    include_str!("conv.s"),
+    include_str!("winograd.s"),
+    include_str!("dense.s"),
+    include_str!("pool.s"),
+    include_str!("plane.s"),
+    options(raw)
+);
 
 unsafe extern "C" {
     fn firmware_gather_2(first: *const i8, second: *const i8, words: *mut u32, task: *mut GatherTask);

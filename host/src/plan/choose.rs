@@ -1,0 +1,253 @@
+//! Candidates for every layer, and the best chain of them.
+
+use firmware::nn::kernel::packed::Output;
+use firmware::nn::kernel::packed::chain::ChainConv;
+use firmware::nn::kernel::packed::conv::PackedConv;
+use firmware::nn::kernel::packed::dense::PackedDense;
+use firmware::nn::kernel::packed::plane::PlaneConv;
+use firmware::nn::kernel::packed::winograd::WinogradConv;
+use firmware::nn::kernel::routines::PLANE_WORDS;
+use firmware::nn::layer::{Conv2d, Dense, Layer, MaxPool};
+use firmware::nn::plan::Operator;
+use firmware::nn::requantize::Requantization;
+
+use super::{Chosen, DEFAULT_FLASH, Kernel, Options, PlanningError, Profile, cost, pack};
+
+pub(super) fn constant_bytes(choice: &Chosen, operator: &Operator<'_>) -> usize {
+    4 * choice.constants.len()
+        + match operator {
+            Operator::AveragePool(layer) => 4 * layer.requantization.multipliers.len(),
+            Operator::Scalar(layer) => layer.constant_bytes(),
+            Operator::ScalarLogits(layer) => layer.weights.len() + 4 * layer.bias.len(),
+            _ => 0,
+        }
+}
+
+fn output(rule: &Requantization<'_>) -> Output {
+    Output { zero_point: rule.zero_point, min: rule.min, max: rule.max }
+}
+
+/// The operator of a choice, borrowing its constants.
+pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dense<'a>) -> Operator<'a> {
+    let constants = &choice.constants[..];
+    let layer = layers.get(choice.layer).copied();
+    let plane = |window, channels, constants, input_zero_point, rule: &Requantization<'_>, pool| {
+        let output = output(rule);
+        let mut plane = PlaneConv { window, channels, constants, input_zero_point, output, pool, pitch: 0 };
+        plane.pitch = plane.fitting_pitch();
+        plane
+    };
+    let image = |layer: &Conv2d<'a>, constants, pool| {
+        plane(
+            layer.window,
+            layer.out_channels,
+            constants,
+            layer.input_zero_point,
+            &layer.requantization,
+            pool,
+        )
+    };
+    let conv = |layer: &Conv2d<'a>, constants, pool, wide| PackedConv {
+        window: layer.window,
+        in_channels: layer.in_channels,
+        out_channels: layer.out_channels,
+        wide,
+        constants,
+        input_zero_point: layer.input_zero_point,
+        output: output(&layer.requantization),
+        pool,
+    };
+    match (choice.kernel, layer) {
+        (Kernel::Copy, _) => Operator::Copy,
+        (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
+            Operator::Image(image(&layer, constants, pool))
+        }
+        (Kernel::Chain { pool, wide }, Some(Layer::Conv2d(layer))) => {
+            let (first, rest) = constants.split_at(PLANE_WORDS * layer.out_channels);
+            let next = layers.get(choice.layer + if pool { 2 } else { 1 });
+            let Some(Layer::Conv2d(second)) = next else { unreachable!("only made for two convolutions") };
+            Operator::Chain(ChainConv {
+                first: image(&layer, first, pool),
+                second: conv(second, rest, false, wide),
+            })
+        }
+        (Kernel::Conv { pool, wide }, Some(Layer::Conv2d(layer))) => {
+            Operator::Conv(conv(&layer, constants, pool, wide))
+        }
+        (Kernel::Depthwise, Some(Layer::DepthwiseConv2d(layer))) => {
+            let rule = &layer.requantization;
+            Operator::Depthwise(plane(
+                layer.window,
+                layer.channels,
+                constants,
+                layer.input_zero_point,
+                rule,
+                false,
+            ))
+        }
+        (Kernel::Winograd { tile }, Some(Layer::Conv2d(layer))) => Operator::Winograd(WinogradConv {
+            window: layer.window,
+            in_channels: layer.in_channels,
+            out_channels: layer.out_channels,
+            tile,
+            constants,
+            input_zero_point: layer.input_zero_point,
+            output: output(&layer.requantization),
+        }),
+        (Kernel::Dense, Some(Layer::Dense(layer))) => Operator::Dense(PackedDense {
+            in_features: layer.in_features,
+            out_features: layer.out_features,
+            constants,
+            output: Some(output(&layer.requantization)),
+        }),
+        (Kernel::Dense, None) => Operator::Logits(PackedDense {
+            in_features: last.in_features,
+            out_features: last.out_features,
+            constants,
+            output: None,
+        }),
+        (Kernel::Pool, Some(Layer::MaxPool(layer))) => Operator::MaxPool(layer),
+        (Kernel::Pool, Some(Layer::AveragePool(layer))) => Operator::AveragePool(layer),
+        (_, Some(layer)) => Operator::Scalar(layer),
+        (_, None) => Operator::ScalarLogits(*last),
+    }
+}
+
+/// A kernel that can compute layers from `chosen.layer` on.
+pub(super) struct Candidate {
+    pub(super) chosen: Chosen,
+    pub(super) kernel: &'static str,
+    pub(super) instructions: usize,
+    pub(super) bytes: usize,
+}
+
+/// All kernels for all layers; the reference only where no packed one fits, or where it is asked for.
+pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profile) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = Vec::new();
+    let mut add = |layer: usize, kernel: Kernel, constants: Option<Vec<u32>>| {
+        let Some(constants) = constants else { return false };
+        let chosen = Chosen { layer, kernel, constants };
+        let operator = operator(&chosen, layers, last);
+        if !operator.is_consistent() {
+            return false;
+        }
+        let (instructions, bytes) = (cost::instructions(&operator), constant_bytes(&chosen, &operator));
+        all.push(Candidate { kernel: operator.kernel(), instructions, bytes, chosen });
+        true
+    };
+    for at in 0..=layers.len() {
+        let mut has_packed = false;
+        if profile != Profile::Scalar {
+            match layers.get(at) {
+                Some(Layer::Conv2d(conv)) => {
+                    let pool = is_halving(layers.get(at + 1), conv);
+                    if at == 0 {
+                        has_packed |= add(at, Kernel::Image { pool: false }, pack::image(conv));
+                    }
+                    if at == 0 && pool {
+                        add(at, Kernel::Image { pool }, pack::image(conv));
+                    }
+                    if let (0, Some(Layer::Conv2d(next))) = (at, layers.get(if pool { 2 } else { 1 })) {
+                        for wide in [false, true] {
+                            let both = pack::image(conv).zip(pack::conv(next, wide));
+                            let both = both.map(|(first, second)| [first, second].concat());
+                            add(at, Kernel::Chain { pool, wide }, both);
+                        }
+                    }
+                    for wide in [false, true] {
+                        has_packed |= add(at, Kernel::Conv { pool: false, wide }, pack::conv(conv, wide));
+                        if pool {
+                            add(at, Kernel::Conv { pool, wide }, pack::conv(conv, wide));
+                        }
+                    }
+                    for tile in [2, 4] {
+                        has_packed |= add(at, Kernel::Winograd { tile }, pack::winograd(conv, tile));
+                    }
+                }
+                Some(Layer::DepthwiseConv2d(conv)) => {
+                    has_packed |= add(at, Kernel::Depthwise, pack::depthwise(conv));
+                }
+                Some(Layer::Dense(dense)) => has_packed |= add(at, Kernel::Dense, pack::dense(dense, false)),
+                Some(Layer::MaxPool(_) | Layer::AveragePool(_)) => {
+                    has_packed |= add(at, Kernel::Pool, Some(Vec::new()));
+                }
+                None => has_packed |= add(at, Kernel::Dense, pack::dense(last, true)),
+            }
+        }
+        if !has_packed {
+            add(at, Kernel::Scalar, Some(Vec::new()));
+        }
+    }
+    all
+}
+
+/// Whether a layer is 2×2 maximum pooling of stride 2 over what `conv` writes.
+fn is_halving(layer: Option<&Layer<'_>>, conv: &Conv2d<'_>) -> bool {
+    let Some(Layer::MaxPool(MaxPool { window, .. })) = layer else { return false };
+    let sizes = [window.kernel_height, window.kernel_width, window.stride_y, window.stride_x];
+    let halves = [conv.window.out_height / 2, conv.window.out_width / 2];
+    sizes == [2; 4]
+        && [window.pad_top, window.pad_left] == [0; 2]
+        && [window.out_height, window.out_width] == halves
+}
+
+/// A chain of kernels for the first layers.
+#[derive(Clone)]
+struct Partial {
+    kernels: Vec<usize>,
+    instructions: usize,
+    bytes: usize,
+}
+
+/// The best chain: fewest instructions within the budget, or fewest bytes.
+pub(super) fn choose(
+    candidates: &[&Candidate],
+    layers: usize,
+    options: Options,
+) -> Result<Vec<Chosen>, PlanningError> {
+    let mut chains: Vec<Vec<Partial>> = vec![Vec::new(); layers + 1];
+    chains[0].push(Partial { kernels: Vec::new(), instructions: 0, bytes: 0 });
+    for at in 0..layers {
+        let here = unbeaten(std::mem::take(&mut chains[at]));
+        for (index, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.chosen.layer == at) {
+            for chain in &here {
+                let mut longer = chain.clone();
+                longer.kernels.push(index);
+                longer.instructions += candidate.instructions;
+                longer.bytes += candidate.bytes;
+                chains[at + candidate.chosen.kernel.layers()].push(longer);
+            }
+        }
+    }
+    let whole = unbeaten(std::mem::take(&mut chains[layers]));
+    let need = whole.iter().map(|chain| chain.bytes).min().unwrap_or(0);
+    let have = match (options.flash, options.profile) {
+        (Some(bytes), _) => bytes,
+        (None, Profile::Speed) => DEFAULT_FLASH.max(need),
+        (None, _) => usize::MAX,
+    };
+    let fitting = whole.into_iter().filter(|chain| chain.bytes <= have);
+    let best = match options.profile {
+        Profile::Size => fitting.min_by_key(|chain| (chain.bytes, chain.instructions)),
+        Profile::Speed | Profile::Scalar => fitting.min_by_key(|chain| (chain.instructions, chain.bytes)),
+    };
+    let best = best.ok_or(PlanningError::Flash { need, have })?;
+    let mut chosen: Vec<Chosen> =
+        best.kernels.into_iter().map(|index| candidates[index].chosen.clone()).collect();
+    if !matches!(chosen.first(), Some(Chosen { kernel: Kernel::Image { .. } | Kernel::Chain { .. }, .. })) {
+        chosen.insert(0, Chosen { layer: 0, kernel: Kernel::Copy, constants: Vec::new() });
+    }
+    Ok(chosen)
+}
+
+/// Drops chains that another beats in both instructions and bytes.
+fn unbeaten(mut chains: Vec<Partial>) -> Vec<Partial> {
+    chains.sort_by_key(|chain| (chain.instructions, chain.bytes));
+    let mut fewest = usize::MAX;
+    chains.retain(|chain| {
+        let keep = chain.bytes < fewest;
+        fewest = fewest.min(chain.bytes);
+        keep
+    });
+    chains
+}
