@@ -50,7 +50,9 @@ fn custom<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
 fn help_names_every_command_and_exit_code() {
     let output = host().arg("--help").assert().success().get_output().clone();
     let help = text(&output.stdout);
-    for part in ["data", "train", "export", "quantize", "codegen", "verify", "device", "Exit codes", "130"] {
+    for part in
+        ["data", "train", "export", "quantize", "codegen", "verify", "bench", "device", "Exit codes", "130"]
+    {
         assert!(help.contains(part), "{part}: {help}");
     }
     fails(host().arg("trian"), 2, &["trian"]);
@@ -318,4 +320,33 @@ fn ctrl_c_writes_a_checkpoint_and_exits_130() {
     assert!(rest.iter().any(|line| line.contains("--resume goes on")), "{rest:?}");
     assert!(model.join("checkpoint.bin").is_file());
     assert!(!model.join("manifest.json").exists());
+}
+
+#[test]
+fn codegen_says_what_it_chose_and_keeps_the_budget() {
+    let out = tempfile::tempdir().unwrap();
+    let small = host::project_root().join("models/small");
+    let codegen = |options: &[&str]| {
+        let mut command = host();
+        command.arg("codegen").arg("--model").arg(&small).arg("--out").arg(out.path()).args(options);
+        command
+    };
+    let picture = out.path().join("arena.svg");
+    let output = codegen(&["--profile", "size", "--arena"]).arg(&picture).output().unwrap();
+    assert!(output.status.success());
+    let account = text(&output.stderr);
+    for part in
+        ["conv 3×3 16→24 + max-pool", "conv 2×4 + pool", "Winograd F(4×4)", "fewest bytes of constants"]
+    {
+        assert!(account.contains(part), "{part}: {account}");
+    }
+    assert!(text(&std::fs::read(&picture).unwrap()).starts_with("<svg"));
+    let source = std::fs::read_to_string(out.path().join("network.rs")).unwrap();
+    assert!(source.contains("--profile size"));
+    fails(&mut codegen(&["--flash", "20K"]), 4, &["need at least", "--flash allows 20480"]);
+    fails(&mut codegen(&["--flash", "much"]), 2, &["much", "64K"]);
+    let unchanged = std::fs::read_to_string(out.path().join("network.rs")).unwrap();
+    assert!(source == unchanged, "a refused budget changed a file");
+    fails(host().args(["bench", "kernels", "--emulate", "nowhere"]), 2, &["nowhere", "A, C, D"]);
+    fails(host().args(["bench", "kernels"]), 2, &["--emulate"]);
 }

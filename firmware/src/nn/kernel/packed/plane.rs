@@ -6,7 +6,7 @@
 
 use super::{Memory, Output, splat, take};
 use crate::nn::kernel::instr::{lanes, pack_high, pack_low, pack_mixed, sxtb16, sxtb16_ror8};
-use crate::nn::kernel::routines::{self, PLANE_WORDS, PlaneTask, SplitTask, plane_words};
+use crate::nn::kernel::routines::{self, PLANE_WORDS, PlaneTask, SplitTask, columns_read, plane_words};
 use crate::nn::window::Window;
 
 /// Channels of a depthwise layer that are copied together.
@@ -51,10 +51,9 @@ impl PlaneConv<'_> {
         }
     }
 
-    /// Columns of the plane that a row of outputs reads: the last two together, an odd one in whole words.
+    /// Columns of the plane that a row of outputs reads.
     const fn columns_read(&self) -> usize {
-        let (stride, width) = (self.window.stride_x, self.window.out_width);
-        if width.is_multiple_of(2) { stride * width + 2 } else { stride * (width - 1) + 4 }
+        columns_read(self.out_size()[1], self.window.stride_x, self.pool)
     }
 
     /// Returns height and width of the output.

@@ -317,9 +317,11 @@ pub fn plane<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
     task: &PlaneTask,
 ) {
     let (width, rows) = (task.width as usize, task.rows as usize);
-    let fits = plane.len() >= plane_words(rows, if POOL { 2 } else { STRIDE }, POOL, PITCH);
-    let outputs = width * rows;
-    if rows == 0 || width < 2 || !fits || output.len() < (outputs - 1) * task.stride as usize + 1 {
+    let step = if POOL { 2 } else { STRIDE };
+    let fits = plane.len() >= plane_words(rows, step, POOL, PITCH)
+        && 2 * columns_read(width, STRIDE, POOL) <= PITCH
+        && output.len() >= (width * rows).wrapping_sub(1) * task.stride as usize + 1;
+    if rows == 0 || width < 2 || !fits {
         return;
     }
     match (STRIDE, POOL, PITCH) {
@@ -330,6 +332,17 @@ pub fn plane<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
         (1, true, 32) => implementation::plane_pool_32(plane, constants, output, task),
         (1, true, 64) => implementation::plane_pool_64(plane, constants, output, task),
         _ => {}
+    }
+}
+
+/// Columns of a plane that a row of outputs reads: two outputs at a time, an odd one in whole words.
+pub const fn columns_read(width: usize, stride: usize, pool: bool) -> usize {
+    if pool {
+        2 * width + 2
+    } else if width.is_multiple_of(2) {
+        stride * width + 2
+    } else {
+        stride * (width - 1) + 4
     }
 }
 

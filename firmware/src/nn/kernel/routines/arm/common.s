@@ -1,6 +1,6 @@
 @ The inner loops for Armv7E-M, one section a routine so that the linker keeps what a network calls.
 @
-@ Contracts (arguments, layouts, alignment) and the portable twins: mod.rs and portable.rs.
+@ Contracts (arguments, layouts, alignment) and the portable twins: the parent folder's mod.rs and portable/.
 @ All follow AAPCS: r0-r3 arguments, r4-r11 and lr saved, sp 8-aligned at entry. Only LDR reads
 @ unaligned addresses; LDRD and LDM need the words that the contracts promise.
 @
