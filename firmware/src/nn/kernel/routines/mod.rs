@@ -320,7 +320,7 @@ pub fn plane<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
     let step = if POOL { 2 } else { STRIDE };
     let fits = plane.len() >= plane_words(rows, step, POOL, PITCH)
         && 2 * columns_read(width, STRIDE, POOL) <= PITCH
-        && output.len() >= (width * rows).wrapping_sub(1) * task.stride as usize + 1;
+        && output.len() > (width * rows).wrapping_sub(1) * task.stride as usize;
     if rows == 0 || width < 2 || !fits {
         return;
     }
