@@ -164,6 +164,8 @@ impl TrainArgs {
             device,
             checkpoint: &checkpoint,
             resume: self.resume,
+            start: None,
+            teacher: None,
         };
         if !self.quiet {
             eprintln!(

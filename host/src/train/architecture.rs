@@ -26,6 +26,8 @@ pub enum LayerSpec {
         /// Step in both directions.
         stride: usize,
     },
+    /// 3×3 convolution with as many channels as its input, batch norm, ReLU, added to its input.
+    Residual,
     /// Maximum over non-overlapping squares.
     MaxPool {
         /// Side and step of the window.
@@ -112,6 +114,16 @@ pub type Shape = [usize; 3];
 pub const INPUT_SHAPE: Shape = [1, SIDE, SIDE];
 
 impl LayerSpec {
+    /// Whether training on interleaved images ([`super::lanes`]) knows the layer.
+    pub fn has_lanes(&self) -> bool {
+        match *self {
+            Self::Conv { stride, .. } => stride == 1,
+            Self::MaxPool { size } => size == 2,
+            Self::Depthwise { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Returns the output shape for an input shape.
     pub fn output_shape(&self, [channels, height, width]: Shape) -> Shape {
         let window = |size: usize, stride: usize, padding: usize| {
@@ -136,7 +148,7 @@ impl LayerSpec {
                 [channels, height, width]
             }
             LayerSpec::GlobalAveragePool => [channels, 1, 1],
-            LayerSpec::Dropout { .. } => [channels, height, width],
+            LayerSpec::Residual | LayerSpec::Dropout { .. } => [channels, height, width],
             LayerSpec::Dense { out_features, .. } => [out_features, 1, 1],
         }
     }

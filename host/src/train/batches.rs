@@ -19,6 +19,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// `[n]`, 0..=9.
     pub labels: Vec<i32>,
+    /// `[n]`, where the images are among the samples.
+    pub indices: Vec<usize>,
 }
 
 /// Batches waiting for the trainer.
@@ -47,12 +49,15 @@ pub struct Plan<'a> {
     pub augmentation: Augmentation,
     /// The recipe's seed.
     pub seed: u64,
+    /// The last, smaller batch of an epoch is cut to a multiple of this.
+    pub multiple: usize,
 }
 
 impl<'a> Plan<'a> {
     /// Number of batches; the last may be smaller.
     pub fn steps(&self) -> usize {
-        self.indices.len().div_ceil(self.batch_size)
+        let rest = self.indices.len() % self.batch_size / self.multiple;
+        self.indices.len() / self.batch_size + usize::from(rest > 0)
     }
 
     /// Starts a thread that sends the batches of `epoch` from `first_step` on.
@@ -66,7 +71,9 @@ impl<'a> Plan<'a> {
         scope.spawn(move || {
             let mut order = self.indices.to_vec();
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(derive_seed(self.seed, epoch, 0)));
-            for (step, chosen) in order.chunks(self.batch_size).enumerate().skip(first_step) {
+            let steps = order.chunks(self.batch_size).take(self.steps());
+            for (step, chosen) in steps.enumerate().skip(first_step) {
+                let chosen = &chosen[..chosen.len() / self.multiple * self.multiple];
                 let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, epoch, step + 1));
                 let batch = assemble(self.samples, chosen, &self.augmentation, &mut rng);
                 if sender.send(batch).is_err() {
@@ -93,7 +100,7 @@ pub fn assemble(
         images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
         labels.push(i32::from(samples.labels[index]));
     }
-    Batch { images, labels }
+    Batch { images, labels, indices: indices.to_vec() }
 }
 
 #[cfg(test)]
@@ -106,7 +113,8 @@ mod tests {
         let samples = drawn::samples(1, 3);
         let indices: Vec<usize> = (0..samples.len()).collect();
         let augmentation = Augmentation { flip: true, shift: 1, ..Augmentation::default() };
-        let plan = Plan { samples: &samples, indices: &indices, batch_size: 8, augmentation, seed: 5 };
+        let plan =
+            Plan { samples: &samples, indices: &indices, batch_size: 8, augmentation, seed: 5, multiple: 1 };
         let from = |first_step| -> Vec<Batch> {
             std::thread::scope(|scope| plan.stream(scope, 2, first_step).iter().collect())
         };

@@ -8,11 +8,15 @@ pub mod batches;
 pub mod checkpoint;
 pub mod device;
 pub mod export;
+pub mod fake_quant;
+mod forward;
 pub mod history;
+pub mod lanes;
 mod net;
 pub mod recipe;
 pub mod reimport;
 pub mod run;
+pub mod teacher;
 mod weights;
 
 pub use architecture::NetName;

@@ -8,25 +8,37 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::architecture::{INPUT_SHAPE, LayerSpec};
+use super::fake_quant::FakeQuant;
 
 /// Convolution, batch norm where there is one, ReLU.
 #[derive(Module, Debug)]
 pub struct ConvBlock {
-    conv: Conv2d,
-    norm: Option<BatchNorm>,
+    pub(super) conv: Conv2d,
+    pub(super) norm: Option<BatchNorm>,
+    pub(super) quant: Option<FakeQuant>,
+    /// The input is added to the output.
+    pub(super) residual: bool,
 }
 
 /// Fully connected layer over the flattened input, ReLU where `relu`.
 #[derive(Module, Debug)]
 pub struct DenseBlock {
-    linear: Linear,
-    relu: bool,
+    pub(super) linear: Linear,
+    pub(super) relu: bool,
+    pub(super) quant: Option<FakeQuant>,
+}
+
+/// Mean over windows.
+#[derive(Module, Debug)]
+pub struct AveragePoolBlock {
+    pub(super) pool: AvgPool2d,
+    pub(super) quant: Option<FakeQuant>,
 }
 
 /// Mean over the whole plane.
 #[derive(Module, Debug)]
 pub struct GlobalAveragePool {
-    side: usize,
+    pub(super) side: usize,
 }
 
 /// One layer of a [`Net`].
@@ -38,7 +50,7 @@ pub enum Block {
     /// Maximum pooling.
     MaxPool(MaxPool2d),
     /// Average pooling.
-    AveragePool(AvgPool2d),
+    AveragePool(AveragePoolBlock),
     /// Global average pooling.
     GlobalAveragePool(GlobalAveragePool),
     /// Dropout.
@@ -50,7 +62,7 @@ pub enum Block {
 /// A chain of layers from images to logits.
 #[derive(Module, Debug)]
 pub struct Net {
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
 }
 
 impl Net {
@@ -87,14 +99,15 @@ impl Block {
     fn forward_planes(&self, planes: Tensor<4>) -> Tensor<4> {
         match self {
             Block::Conv(block) => {
-                let convolved = block.conv.forward(planes);
-                relu(match &block.norm {
+                let convolved = block.conv.forward(planes.clone());
+                let activated = relu(match &block.norm {
                     Some(norm) => norm.forward(convolved),
                     None => convolved,
-                })
+                });
+                if block.residual { activated + planes } else { activated }
             }
             Block::MaxPool(pool) => pool.forward(planes),
-            Block::AveragePool(pool) => pool.forward(planes),
+            Block::AveragePool(block) => block.pool.forward(planes),
             Block::GlobalAveragePool(pool) => {
                 let side = pool.side;
                 AvgPool2dConfig::new([side, side]).init().forward(planes)
@@ -124,7 +137,13 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
                 .with_stride([stride, stride])
                 .with_padding(padding(p))
                 .with_bias(!batch_norm);
-            Block::Conv(ConvBlock { conv: conv.init(device), norm: batch_norm.then(|| norm(out_channels)) })
+            let norm = batch_norm.then(|| norm(out_channels));
+            Block::Conv(ConvBlock { conv: conv.init(device), norm, quant: None, residual: false })
+        }
+        LayerSpec::Residual => {
+            let conv = Conv2dConfig::new([channels, channels], [3, 3]).with_padding(padding(1)).with_bias(false);
+            let norm = Some(norm(channels));
+            Block::Conv(ConvBlock { conv: conv.init(device), norm, quant: None, residual: true })
         }
         LayerSpec::Depthwise { stride } => {
             let conv = Conv2dConfig::new([channels, channels], [3, 3])
@@ -132,13 +151,15 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
                 .with_padding(padding(1))
                 .with_groups(channels)
                 .with_bias(false);
-            Block::Conv(ConvBlock { conv: conv.init(device), norm: Some(norm(channels)) })
+            let norm = Some(norm(channels));
+            Block::Conv(ConvBlock { conv: conv.init(device), norm, quant: None, residual: false })
         }
         LayerSpec::MaxPool { size } => {
             Block::MaxPool(MaxPool2dConfig::new([size, size]).with_strides([size, size]).init())
         }
         LayerSpec::AveragePool { size, stride } => {
-            Block::AveragePool(AvgPool2dConfig::new([size, size]).with_strides([stride, stride]).init())
+            let pool = AvgPool2dConfig::new([size, size]).with_strides([stride, stride]).init();
+            Block::AveragePool(AveragePoolBlock { pool, quant: None })
         }
         LayerSpec::GlobalAveragePool => {
             Block::GlobalAveragePool(GlobalAveragePool { side: height.max(width) })
@@ -146,7 +167,7 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
         LayerSpec::Dropout { probability } => Block::Dropout(DropoutConfig::new(probability).init()),
         LayerSpec::Dense { out_features, relu } => {
             let linear = LinearConfig::new(channels * height * width, out_features).init(device);
-            Block::Dense(DenseBlock { linear, relu })
+            Block::Dense(DenseBlock { linear, relu, quant: None })
         }
     }
 }

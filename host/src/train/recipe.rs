@@ -68,6 +68,34 @@ pub struct Recipe {
     pub average_decay: f64,
     /// Random changes to the training images.
     pub augmentation: Augmentation,
+    /// Learning from a teacher besides the labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
+    /// Training on with rounded weights and activations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<QuantizationAware>,
+}
+
+/// How a teacher's answers enter the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distillation {
+    /// Recipes whose networks answer, their probabilities averaged.
+    pub teachers: Vec<String>,
+    /// Share of the teacher's term, 0..=1.
+    pub weight: f64,
+    /// Divisor of both sides' logits.
+    pub temperature: f64,
+}
+
+/// The second phase of a training: batch norm folded, weights and activations rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationAware {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Bits of the weights between the first and the last layer: 4 or 8.
+    pub weight_bits: u32,
 }
 
 impl Recipe {
@@ -85,6 +113,8 @@ impl Recipe {
                 schedule: Schedule::Constant,
                 average_decay: 0.0,
                 augmentation: Augmentation::default(),
+                distillation: None,
+                quantization: None,
             },
             NetName::Small => Recipe {
                 epochs: 6,
@@ -97,6 +127,8 @@ impl Recipe {
                 schedule: Schedule::Cosine,
                 average_decay: 0.999,
                 augmentation: Augmentation { flip: true, ..Augmentation::default() },
+                distillation: None,
+                quantization: None,
             },
         }
     }

@@ -2,22 +2,27 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::activation::log_softmax;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
-use shared::{CLASSES, SIDE};
+use shared::{CLASSES, PIXELS, SIDE};
 use thiserror::Error;
 
-use super::architecture::NetName;
+use super::architecture::{LayerSpec, NetName};
 use super::batches::{Batch, Plan, derive_seed};
+use super::forward::Mode;
+use super::lanes::{self, LANES};
 use super::checkpoint::{Checkpoint, CheckpointError, State};
 use super::history::EpochRecord;
 use super::net::Net;
 use super::recipe::{OptimizerName, Recipe};
+use super::teacher::SoftLabels;
 use super::weights::Weights;
 use super::{TrainedNet, logits_of};
 use crate::dataset::split::{SplitError, split};
@@ -81,6 +86,10 @@ pub struct Job<'a> {
     pub checkpoint: &'a Path,
     /// Go on from the checkpoint.
     pub resume: bool,
+    /// Go on from this network's weights instead of fresh ones.
+    pub start: Option<&'a TrainedNet>,
+    /// What a teacher says of every training image, where the recipe distils.
+    pub teacher: Option<&'a SoftLabels>,
 }
 
 /// Trains a network; `Ok(None)` means interrupted with a checkpoint written.
@@ -104,7 +113,11 @@ pub fn train(
         batch_size: recipe.batch_size,
         augmentation: recipe.augmentation,
         seed: recipe.seed,
+        multiple: if uses_lanes(job) { LANES } else { 1 },
     };
+    if plan.steps() == 0 {
+        return Err(TrainError::Option("--batch-size and the training images must be at least 16"));
+    }
     let mut trainer = Trainer::new(job, plan)?;
     while trainer.state.epoch < recipe.epochs {
         if !trainer.epoch(interrupt, observer)? {
@@ -118,10 +131,30 @@ pub fn train(
     Ok(Some(trainer.finish(split_sizes)))
 }
 
+/// Whether a job runs on interleaved images ([`lanes`]): on the CPU, for layers that exist there.
+fn uses_lanes(job: &Job<'_>) -> bool {
+    job.device == super::device::cpu() && job.name.layers().iter().all(LayerSpec::has_lanes)
+}
+
+/// The network before the first step; the same for the same seed, whatever else runs in the process.
+fn fresh_net(job: &Job<'_>, device: &Device) -> Net {
+    if let Some(start) = job.start {
+        return start.net.clone().train();
+    }
+    // burn's generator belongs to the process, and layers are drawn from it when they are first used.
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(job.recipe.seed);
+    let net = Net::new(&job.name.layers(), device);
+    let _ = Weights::of(&net);
+    net
+}
+
 struct Trainer<'a> {
     job: &'a Job<'a>,
     plan: Plan<'a>,
     device: Device,
+    uses_lanes: bool,
     net: Net,
     optimizer: ModuleOptimizer,
     average: Option<Weights>,
@@ -132,8 +165,7 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(job: &'a Job<'a>, plan: Plan<'a>) -> Result<Self, TrainError> {
         let device = job.device.clone().autodiff();
-        device.seed(job.recipe.seed);
-        let net = Net::new(&job.name.layers(), &device);
+        let net = fresh_net(job, &device);
         let optimizer = match job.recipe.optimizer {
             OptimizerName::Adam => AdamConfig::new().init(),
             OptimizerName::AdamW => {
@@ -153,7 +185,8 @@ impl<'a> Trainer<'a> {
             seconds: 0.0,
             history: Vec::new(),
         };
-        let fresh = Self { job, plan, device, net, optimizer, average, best: None, state };
+        let uses_lanes = plan.multiple == LANES;
+        let fresh = Self { job, plan, device, uses_lanes, net, optimizer, average, best: None, state };
         if job.resume { fresh.resumed() } else { Ok(fresh) }
     }
 
@@ -218,14 +251,16 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let (recipe, count) = (self.job.recipe, batch.labels.len());
-        // Dropout draws from the device's generator: seeding it a step makes every step repeatable.
-        self.device.seed(derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step));
-        let images = TensorData::new(batch.images.clone(), [count, 1, SIDE, SIDE]);
-        let images = Tensor::<4>::from_data(images, &self.device);
-        let labels = TensorData::new(batch.labels.clone(), [count]);
-        let labels = Tensor::<1, Int>::from_data(labels, &self.device);
-        let logits = self.net.forward(images);
-        let loss = CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels);
+        let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
+        let logits = if self.uses_lanes {
+            self.net.forward_lanes(interleaved(&batch.images, &self.device), Mode::Train(step_seed))
+        } else {
+            // Dropout draws from the device's generator: seeding it a step makes every step repeatable.
+            self.device.seed(step_seed);
+            let images = TensorData::new(batch.images.clone(), [count, 1, SIDE, SIDE]);
+            self.net.forward(Tensor::<4>::from_data(images, &self.device))
+        };
+        let loss = self.loss(&logits, batch);
         let mean_loss = f64::from(loss.clone().into_scalar::<f32>());
         if !mean_loss.is_finite() {
             return Err(TrainError::Diverged(mean_loss, self.state.epoch + 1, recipe.learning_rate));
@@ -246,6 +281,25 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Cross-entropy with the labels, mixed with the teacher's where the recipe distils.
+    ///
+    /// (1 − w) · CE(y, p) + w · T² · CE(p_T(teacher), p_T) (Hinton, Vinyals, Dean, 2015).
+    fn loss(&self, logits: &Tensor<2>, batch: &Batch) -> Tensor<1> {
+        let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
+        let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+        let hard = CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels);
+        let (Some(distillation), Some(teacher)) = (&self.job.recipe.distillation, self.job.teacher) else {
+            return hard;
+        };
+        let (weight, temperature) = (distillation.weight, distillation.temperature);
+        let targets = teacher.probabilities(&batch.indices, temperature as f32);
+        let targets = TensorData::new(targets, [batch.indices.len(), CLASSES]);
+        let targets = Tensor::<2>::from_data(targets, &self.device);
+        let student = log_softmax(logits.clone().div_scalar(temperature), 1);
+        let soft = (targets * student).sum_dim(1).mean().neg();
+        hard * (1.0 - weight) as f32 + soft * (weight * temperature * temperature) as f32
+    }
+
     /// Learning rate of the current step.
     fn learning_rate(&self) -> f64 {
         let steps = self.plan.steps();
@@ -259,7 +313,11 @@ impl<'a> Trainer<'a> {
         let weights = self.average.clone().unwrap_or_else(|| Weights::of(&self.net));
         let inner = self.job.device.clone();
         let net = weights.put_into(self.net.valid());
-        let logits = logits_of(validation, &inner, |images| net.forward(images));
+        let logits = if self.uses_lanes {
+            lane_logits(&net, validation, &inner)
+        } else {
+            logits_of(validation, &inner, |images| net.forward(images))
+        };
         let (validation_loss, validation_accuracy) = judge(&logits, &validation.labels);
         let seen = self.state.seen.max(1) as f64;
         let record = EpochRecord {
@@ -322,6 +380,29 @@ fn best_epoch(history: &[EpochRecord]) -> usize {
     };
     let best = history.iter().enumerate().max_by(|(_, a), (_, b)| better(a, b));
     best.map_or(0, |(index, _)| index)
+}
+
+/// Images `[n][28][28]` as `[n / 16][1][28][28][16]`.
+fn interleaved(images: &[f32], device: &Device) -> Tensor<5> {
+    let blocks = images.len() / (PIXELS * LANES);
+    let data = TensorData::new(lanes::interleave(images, PIXELS), [blocks, 1, SIDE, SIDE, LANES]);
+    Tensor::from_data(data, device)
+}
+
+/// Images of a pass without gradients.
+const VALIDATION_BATCH: usize = 16 * LANES;
+
+/// Logits of all images, in order, on the CPU.
+fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<[f32; CLASSES]> {
+    let mut logits = Vec::with_capacity(samples.len() + LANES);
+    for chunk in samples.pixels.chunks(VALIDATION_BATCH * PIXELS) {
+        let mut images: Vec<f32> = chunk.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        images.resize(images.len().next_multiple_of(LANES * PIXELS), 0.0);
+        let values = net.forward_lanes(interleaved(&images, device), Mode::Infer);
+        let values = values.into_data().to_vec::<f32>().expect("logits are f32");
+        logits.extend_from_slice(&values.as_chunks::<CLASSES>().0[..chunk.len() / PIXELS]);
+    }
+    logits
 }
 
 fn count_correct(logits: Tensor<2>, labels: &[i32]) -> usize {

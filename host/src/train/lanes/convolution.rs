@@ -1,0 +1,424 @@
+//! Convolution of images that lie side by side in the lanes of a vector.
+//!
+//! Holds the forward pass and the gradients for input, weights and bias, stride 1. A dense layer is the
+//! convolution whose kernel covers the whole input. Leaves batch norm and pooling to [`super::stage`].
+//!
+//! Every multiplication takes one weight and one pixel of 16 images, so that no shape leaves part of a
+//! vector idle and nothing is rearranged: the inner loops keep a tile of outputs in registers and run over
+//! the taps (channel, row, column) as offsets into the padded input.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::LANES;
+
+/// Blocks of [`LANES`] images whose weight gradients are summed together; fixes the order of summation.
+const CHUNKS: usize = 8;
+
+/// Shape of a convolution with stride 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Input channels.
+    pub in_channels: usize,
+    /// Output channels.
+    pub out_channels: usize,
+    /// Input rows and columns.
+    pub input: [usize; 2],
+    /// Kernel rows and columns.
+    pub kernel: [usize; 2],
+    /// Rows and columns of zeros on every side.
+    pub padding: usize,
+}
+
+impl ConvShape {
+    /// Returns the output rows and columns.
+    pub fn output(&self) -> [usize; 2] {
+        let side = |axis: usize| self.input[axis] + 2 * self.padding + 1 - self.kernel[axis];
+        [side(0), side(1)]
+    }
+
+    /// Values of a block of images: channels · rows · columns · lanes.
+    fn input_len(&self) -> usize {
+        self.in_channels * self.input[0] * self.input[1] * LANES
+    }
+
+    fn output_len(&self) -> usize {
+        let [height, width] = self.output();
+        self.out_channels * height * width * LANES
+    }
+
+    fn padded(&self) -> [usize; 2] {
+        self.input.map(|side| side + 2 * self.padding)
+    }
+
+    /// Taps of one output: channels · kernel rows · kernel columns.
+    fn taps(&self) -> usize {
+        self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Offset of each tap in the padded input, in pixels, in the weights' order.
+    fn tap_offsets(&self) -> Vec<usize> {
+        let [height, width] = self.padded();
+        let [rows, columns] = self.kernel;
+        let at = move |channel: usize, row: usize, column: usize| (channel * height + row) * width + column;
+        (0..self.in_channels)
+            .flat_map(|c| (0..rows).flat_map(move |y| (0..columns).map(move |x| at(c, y, x))))
+            .collect()
+    }
+
+    /// The convolution that carries output gradients back to the input.
+    fn transposed(&self) -> ConvShape {
+        ConvShape {
+            in_channels: self.out_channels,
+            out_channels: self.in_channels,
+            input: self.output(),
+            kernel: self.kernel,
+            // Kernels are square wherever there is padding, and whole inputs where there is none.
+            padding: self.kernel[0] - 1 - self.padding,
+        }
+    }
+}
+
+/// Computes `output[b][o][y][x] = bias[o] + Σ weights[o][tap] · input[b][tap at y, x]`.
+///
+/// * `input`: `[blocks][in][height][width][16]`; `weights`: `[out][in][rows][columns]`; `bias`: `[out]`.
+pub fn forward(shape: &ConvShape, input: &[f32], weights: &[f32], bias: &[f32]) -> Vec<f32> {
+    let blocks = input.len() / shape.input_len();
+    let mut output = vec![0.0; blocks * shape.output_len()];
+    let offsets = shape.tap_offsets();
+    let width = shape.output()[1];
+    let tile = Tile::for_width(width);
+    let packed = tile.pack(weights, shape.taps(), shape.out_channels);
+    let tasks = input.par_chunks_exact(shape.input_len()).zip(output.par_chunks_exact_mut(shape.output_len()));
+    tasks.for_each_init(Vec::new, |scratch, (input, output)| {
+        let input = pad(input, shape.in_channels, shape.input, shape.padding, scratch);
+        let task = Forward { shape, tile, input, offsets: &offsets, weights: &packed, bias, output };
+        Arch::new().dispatch(task);
+    });
+    output
+}
+
+/// Computes the gradient of the input from the gradient of the output.
+///
+/// * `gradient`: `[blocks][out][height][width][16]` of the output.
+pub fn input_gradient(shape: &ConvShape, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+    let taps = shape.kernel[0] * shape.kernel[1];
+    if shape.kernel == shape.input && shape.padding == 0 {
+        return dense_input_gradient(shape, gradient, weights);
+    }
+    let mut turned = vec![0.0; weights.len()];
+    for (o, per_output) in weights.chunks_exact(shape.taps()).enumerate() {
+        for (i, kernel) in per_output.chunks_exact(taps).enumerate() {
+            let target = &mut turned[(i * shape.out_channels + o) * taps..][..taps];
+            target.iter_mut().zip(kernel.iter().rev()).for_each(|(to, from)| *to = *from);
+        }
+    }
+    forward(&shape.transposed(), gradient, &turned, &vec![0.0; shape.in_channels])
+}
+
+/// A dense layer's input gradient is a dense layer with the transposed weights.
+fn dense_input_gradient(shape: &ConvShape, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+    let taps = shape.taps();
+    let transposed: Vec<f32> =
+        (0..weights.len()).map(|at| weights[(at % shape.out_channels) * taps + at / shape.out_channels]).collect();
+    let dense = ConvShape {
+        in_channels: shape.out_channels,
+        out_channels: taps,
+        input: [1, 1],
+        kernel: [1, 1],
+        padding: 0,
+    };
+    forward(&dense, gradient, &transposed, &vec![0.0; taps])
+}
+
+/// Computes the gradients of weights and bias, summed over all images.
+pub fn weight_gradients(shape: &ConvShape, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let blocks = input.len() / shape.input_len();
+    let chunk = blocks.div_ceil(CHUNKS).max(1);
+    let offsets = shape.tap_offsets();
+    let tasks = input.par_chunks(chunk * shape.input_len()).zip(gradient.par_chunks(chunk * shape.output_len()));
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = tasks
+        .map(|(input, gradient)| {
+            let mut scratch = Vec::new();
+            let channels = shape.in_channels * (input.len() / shape.input_len());
+            let input = pad(input, channels, shape.input, shape.padding, &mut scratch);
+            let mut weights = vec![0.0; shape.out_channels * shape.taps()];
+            let mut bias = vec![0.0; shape.out_channels];
+            let (weights_out, bias_out) = (&mut weights, &mut bias);
+            Arch::new().dispatch(WeightGradient {
+                shape,
+                input,
+                gradient,
+                offsets: &offsets,
+                weights: weights_out,
+                bias: bias_out,
+            });
+            (weights, bias)
+        })
+        .collect();
+    let mut parts = parts.into_iter();
+    let (mut weights, mut bias) = parts.next().unwrap_or_default();
+    for (more_weights, more_bias) in parts {
+        weights.iter_mut().zip(more_weights).for_each(|(sum, more)| *sum += more);
+        bias.iter_mut().zip(more_bias).for_each(|(sum, more)| *sum += more);
+    }
+    (weights, bias)
+}
+
+/// Copies planes into planes with a frame of zeros; borrows them where there is no frame.
+fn pad<'a>(
+    planes: &'a [f32],
+    channels: usize,
+    [height, width]: [usize; 2],
+    padding: usize,
+    scratch: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    if padding == 0 {
+        return planes;
+    }
+    let (row, padded_row) = (width * LANES, (width + 2 * padding) * LANES);
+    let plane = (height + 2 * padding) * padded_row;
+    if scratch.len() != channels * plane {
+        scratch.clear();
+        scratch.resize(channels * plane, 0.0);
+    }
+    for (from, to) in planes.chunks_exact(height * row).zip(scratch.chunks_exact_mut(plane)) {
+        let rows = to[padding * padded_row..].chunks_exact_mut(padded_row);
+        for (from, to) in from.chunks_exact(row).zip(rows) {
+            to[padding * LANES..][..row].copy_from_slice(from);
+        }
+    }
+    scratch
+}
+
+/// Outputs that a pass over the taps keeps in registers: positions in a row times channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tile {
+    positions: usize,
+    channels: usize,
+}
+
+impl Tile {
+    /// Chooses the tile that fills 32 registers best in rows of `width` outputs.
+    fn for_width(width: usize) -> Self {
+        let (positions, channels) = match width {
+            0 | 1 => (1, 16),
+            2 => (2, 12),
+            3 => (3, 8),
+            4 | 8 | 12 => (4, 6),
+            5 | 6 | 9 | 10 => (5, 4),
+            _ => (7, 3),
+        };
+        Self { positions, channels }
+    }
+
+    /// `[out][taps]` → `[out / channels][taps][channels]`, zeros in the last group's missing channels.
+    fn pack(self, weights: &[f32], taps: usize, out_channels: usize) -> Vec<f32> {
+        let groups = out_channels.div_ceil(self.channels);
+        let mut packed = vec![0.0; groups * taps * self.channels];
+        for (channel, kernel) in weights.chunks_exact(taps.max(1)).enumerate() {
+            let base = (channel / self.channels) * taps * self.channels + channel % self.channels;
+            for (tap, &weight) in kernel.iter().enumerate() {
+                packed[base + tap * self.channels] = weight;
+            }
+        }
+        packed
+    }
+}
+
+/// Forward pass over one block of images.
+struct Forward<'a> {
+    shape: &'a ConvShape,
+    tile: Tile,
+    input: &'a [f32],
+    offsets: &'a [usize],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.tile.positions, self.tile.channels) {
+            (1, 16) => self.run::<S, 1, 16>(simd),
+            (2, 12) => self.run::<S, 2, 12>(simd),
+            (3, 8) => self.run::<S, 3, 8>(simd),
+            (4, 6) => self.run::<S, 4, 6>(simd),
+            (5, 4) => self.run::<S, 5, 4>(simd),
+            _ => self.run::<S, 7, 3>(simd),
+        }
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const P: usize, const O: usize>(self, simd: S) {
+        let [height, width] = self.shape.output();
+        let pitch = self.shape.padded()[1];
+        let parts = LANES / S::F32_LANES;
+        let (input, _) = S::as_simd_f32s(self.input);
+        let (output, _) = S::as_mut_simd_f32s(self.output);
+        let (weights, _) = self.weights.as_chunks::<O>();
+        for (group, weights) in weights.chunks_exact(self.offsets.len()).enumerate() {
+            let channels = group * O..self.shape.out_channels.min(group * O + O);
+            for y in 0..height {
+                for first in (0..width).step_by(P) {
+                    // The last tile of a row moves back over its neighbour.
+                    let x = first.min(width - P);
+                    for part in 0..parts {
+                        let origin = (y * pitch + x) * parts + part;
+                        let sums = tile_sums::<S, P, O>(simd, &input[origin..], self.offsets, weights, parts);
+                        for (sums, channel) in sums.iter().zip(channels.clone()) {
+                            let bias = simd.splat_f32s(self.bias[channel]);
+                            let at = ((channel * height + y) * width + x) * parts + part;
+                            for (p, &sum) in sums.iter().enumerate() {
+                                output[at + p * parts] = simd.add_f32s(sum, bias);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sums over all taps for `P` neighbouring positions and `O` channels.
+#[inline(always)]
+fn tile_sums<S: Simd, const P: usize, const O: usize>(
+    simd: S,
+    input: &[S::f32s],
+    offsets: &[usize],
+    weights: &[[f32; O]],
+    parts: usize,
+) -> [[S::f32s; P]; O] {
+    let mut sums = [[simd.splat_f32s(0.0); P]; O];
+    for (&offset, weights) in offsets.iter().zip(weights) {
+        let pixels = &input[offset * parts..][..(P - 1) * parts + 1];
+        let mut x = [simd.splat_f32s(0.0); P];
+        for p in 0..P {
+            x[p] = pixels[p * parts];
+        }
+        for o in 0..O {
+            let weight = simd.splat_f32s(weights[o]);
+            for p in 0..P {
+                sums[o][p] = simd.mul_add_e_f32s(weight, x[p], sums[o][p]);
+            }
+        }
+    }
+    sums
+}
+
+/// Weight and bias gradients over a few blocks of images.
+struct WeightGradient<'a> {
+    shape: &'a ConvShape,
+    /// Padded.
+    input: &'a [f32],
+    gradient: &'a [f32],
+    offsets: &'a [usize],
+    weights: &'a mut [f32],
+    bias: &'a mut [f32],
+}
+
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, input, gradient, offsets, weights, bias } = self;
+        let [height, width] = shape.output();
+        let plane = height * width * LANES;
+        for (at, values) in gradient.chunks_exact(plane).enumerate() {
+            let mut sum = simd.splat_f32s(0.0);
+            for &value in S::as_simd_f32s(values).0 {
+                sum = simd.add_f32s(sum, value);
+            }
+            bias[at % shape.out_channels] += simd.reduce_sum_f32s(sum);
+        }
+        let grid = Grid { shape, height, width };
+        // A row of a 3×3 kernel at a time where taps come in threes, for eight channels.
+        let threes = offsets.len() / 3 * 3;
+        let eights = shape.out_channels / 8 * 8;
+        for channel in (0..eights).step_by(8) {
+            for tap in (0..threes).step_by(3) {
+                grid.block::<S, 3, 8>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+            for tap in threes..offsets.len() {
+                grid.block::<S, 1, 8>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+        }
+        for channel in eights..shape.out_channels {
+            for tap in (0..threes).step_by(3) {
+                grid.block::<S, 3, 1>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+            for tap in threes..offsets.len() {
+                grid.block::<S, 1, 1>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+        }
+    }
+}
+
+struct Grid<'a> {
+    shape: &'a ConvShape,
+    height: usize,
+    width: usize,
+}
+
+impl Grid<'_> {
+    /// Adds the products of `T` taps and `O` channels over all positions of all blocks.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "an inner loop's operands")]
+    fn block<S: Simd, const T: usize, const O: usize>(
+        &self,
+        simd: S,
+        input: &[f32],
+        gradient: &[f32],
+        offsets: &[usize],
+        weights: &mut [f32],
+        channel: usize,
+        tap: usize,
+    ) {
+        let [padded_height, pitch] = self.shape.padded();
+        let parts = LANES / S::F32_LANES;
+        let (input, _) = S::as_simd_f32s(input);
+        let (gradient, _) = S::as_simd_f32s(gradient);
+        let plane = self.height * self.width * parts;
+        let row = self.width * parts;
+        let mut sums = [[simd.splat_f32s(0.0); T]; O];
+        let blocks = input
+            .chunks_exact(self.shape.in_channels * padded_height * pitch * parts)
+            .zip(gradient.chunks_exact(self.shape.out_channels * plane));
+        for (input, gradient) in blocks {
+            for y in 0..self.height {
+                let mut pixels = [&input[..0]; T];
+                for t in 0..T {
+                    pixels[t] = &input[(offsets[tap + t] + y * pitch) * parts..][..row];
+                }
+                let mut gradients = [&gradient[..0]; O];
+                for o in 0..O {
+                    gradients[o] = &gradient[(channel + o) * plane + y * row..][..row];
+                }
+                for x in 0..row {
+                    let mut tap_values = [simd.splat_f32s(0.0); T];
+                    for t in 0..T {
+                        tap_values[t] = pixels[t][x];
+                    }
+                    for o in 0..O {
+                        let g = gradients[o][x];
+                        for t in 0..T {
+                            sums[o][t] = simd.mul_add_e_f32s(g, tap_values[t], sums[o][t]);
+                        }
+                    }
+                }
+            }
+        }
+        let taps = offsets.len();
+        for o in 0..O {
+            for t in 0..T {
+                weights[(channel + o) * taps + tap + t] += simd.reduce_sum_f32s(sums[o][t]);
+            }
+        }
+    }
+}

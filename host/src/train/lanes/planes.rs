@@ -1,0 +1,356 @@
+//! What follows a convolution, plane by plane: batch statistics, affine, ReLU, pooling, dropout, rounding.
+//!
+//! Loops over whole vectors of 16 images, compiled for the widest vectors that the CPU has. A pass over an
+//! activation costs more than its arithmetic, so scaling, ReLU and 2×2 maximum are one pass each way.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::LANES;
+
+/// One pixel of 16 images.
+type Lane = [f32; LANES];
+
+/// What is applied to a convolution's output after scale and shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// Channels.
+    pub channels: usize,
+    /// Rows and columns before pooling.
+    pub input: [usize; 2],
+    /// max(0, x).
+    pub relu: bool,
+    /// Side of the maximum's window: 1 (none) or 2.
+    pub pool: usize,
+}
+
+impl Stage {
+    /// Returns the rows and columns after pooling.
+    pub fn output(&self) -> [usize; 2] {
+        self.input.map(|side| side / self.pool)
+    }
+
+    fn input_plane(&self) -> usize {
+        self.input[0] * self.input[1] * LANES
+    }
+
+    fn output_plane(&self) -> usize {
+        let [height, width] = self.output();
+        height * width * LANES
+    }
+}
+
+fn lanes(values: &[f32]) -> &[Lane] {
+    values.as_chunks().0
+}
+
+fn lanes_mut(values: &mut [f32]) -> &mut [Lane] {
+    values.as_chunks_mut().0
+}
+
+/// Adds up per-plane pairs into per-channel ones, in a fixed order.
+fn per_channel(pairs: &[[f64; 2]], channels: usize) -> Vec<[f64; 2]> {
+    let mut sums = vec![[0.0; 2]; channels];
+    for (at, pair) in pairs.iter().enumerate() {
+        sums[at % channels][0] += pair[0];
+        sums[at % channels][1] += pair[1];
+    }
+    sums
+}
+
+/// Returns mean and biased variance of every channel, `[2][channels]`.
+///
+/// * `values`: `[blocks][channels][plane]`, `plane` values of all lanes.
+pub fn moments(values: &[f32], channels: usize, plane: usize) -> Vec<f32> {
+    let pairs: Vec<[f64; 2]> = values
+        .par_chunks_exact(plane)
+        .map(|values| Arch::new().dispatch(|| sum_and_squares(values)))
+        .collect();
+    let count = values.len() as f64 / channels as f64;
+    let sums = per_channel(&pairs, channels);
+    let mean = sums.iter().map(|sum| sum[0] / count);
+    let variance = sums.iter().map(|sum| (sum[1] / count - (sum[0] / count).powi(2)).max(0.0));
+    mean.chain(variance).map(|value| value as f32).collect()
+}
+
+#[inline(always)]
+fn sum_and_squares(values: &[f32]) -> [f64; 2] {
+    let (mut sums, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for lane in lanes(values) {
+        for l in 0..LANES {
+            sums[l] += lane[l];
+            squares[l] += lane[l] * lane[l];
+        }
+    }
+    [sums, squares].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
+}
+
+/// Computes `pool(relu(scale[c] · x + shift[c]))`.
+pub fn forward(stage: &Stage, values: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f32> {
+    let planes = values.len() / stage.input_plane();
+    let mut output = vec![0.0; planes * stage.output_plane()];
+    let tasks = values.par_chunks_exact(stage.input_plane());
+    let tasks = tasks.zip(output.par_chunks_exact_mut(stage.output_plane())).enumerate();
+    tasks.for_each(|(at, (input, output))| {
+        let (scale, shift) = (scale[at % stage.channels], shift[at % stage.channels]);
+        Arch::new().dispatch(|| forward_plane(stage, input, output, scale, shift));
+    });
+    output
+}
+
+#[inline(always)]
+fn forward_plane(stage: &Stage, input: &[f32], output: &mut [f32], scale: f32, shift: f32) {
+    let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
+    let (input, output) = (lanes(input), lanes_mut(output));
+    if stage.pool == 1 {
+        for (to, from) in output.iter_mut().zip(input) {
+            for l in 0..LANES {
+                to[l] = (scale * from[l] + shift).max(floor);
+            }
+        }
+        return;
+    }
+    let width = stage.input[1];
+    for (pair, row) in input.chunks_exact(2 * width).zip(output.chunks_exact_mut(width / 2)) {
+        let (top, bottom) = pair.split_at(width);
+        let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+        for (to, ([a, b], [c, d])) in row.iter_mut().zip(windows) {
+            for l in 0..LANES {
+                let first = (scale * a[l] + shift).max(scale * b[l] + shift);
+                let second = (scale * c[l] + shift).max(scale * d[l] + shift);
+                to[l] = first.max(second).max(floor);
+            }
+        }
+    }
+}
+
+/// Returns the gradient of `u = scale · x + shift`, and per channel Σ du and Σ du · x.
+///
+/// A maximum's gradient goes to the first of equal values; where ReLU gave zero there is none.
+pub fn backward(
+    stage: &Stage,
+    values: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    gradient: &[f32],
+) -> (Vec<f32>, Vec<[f64; 2]>) {
+    let mut inner = vec![0.0; values.len()];
+    let tasks = values.par_chunks_exact(stage.input_plane());
+    let tasks = tasks.zip(gradient.par_chunks_exact(stage.output_plane()));
+    let tasks = tasks.zip(inner.par_chunks_exact_mut(stage.input_plane())).enumerate();
+    let pairs: Vec<[f64; 2]> = tasks
+        .map(|(at, ((input, gradient), inner))| {
+            let (scale, shift) = (scale[at % stage.channels], shift[at % stage.channels]);
+            Arch::new().dispatch(|| backward_plane(stage, input, gradient, inner, scale, shift))
+        })
+        .collect();
+    let sums = per_channel(&pairs, stage.channels);
+    (inner, sums)
+}
+
+#[inline(always)]
+fn backward_plane(
+    stage: &Stage,
+    input: &[f32],
+    gradient: &[f32],
+    inner: &mut [f32],
+    scale: f32,
+    shift: f32,
+) -> [f64; 2] {
+    let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
+    let (input, gradient, inner) = (lanes(input), lanes(gradient), lanes_mut(inner));
+    let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
+    if stage.pool == 1 {
+        for ((to, x), g) in inner.iter_mut().zip(input).zip(gradient) {
+            for l in 0..LANES {
+                to[l] = if scale * x[l] + shift > floor { g[l] } else { 0.0 };
+                sums[l] += to[l];
+                products[l] += to[l] * x[l];
+            }
+        }
+    } else {
+        let width = stage.input[1];
+        let rows = input.chunks_exact(2 * width).zip(inner.chunks_exact_mut(2 * width));
+        for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
+            let (top, bottom) = pair.split_at(width);
+            let (inner_top, inner_bottom) = inner.split_at_mut(width);
+            let inner_top = inner_top.as_chunks_mut::<2>().0.iter_mut();
+            let inner = inner_top.zip(inner_bottom.as_chunks_mut::<2>().0);
+            let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+            for ((g, ([a, b], [c, d])), ([to_a, to_b], [to_c, to_d])) in gradient.iter().zip(windows).zip(inner) {
+                for l in 0..LANES {
+                    let at = |x: &Lane| scale * x[l] + shift;
+                    let most = at(a).max(at(b)).max(at(c).max(at(d)));
+                    let g = if most > floor { g[l] } else { 0.0 };
+                    let is_a = at(a) == most;
+                    let is_b = !is_a & (at(b) == most);
+                    let is_c = !is_a & !is_b & (at(c) == most);
+                    let is_d = !is_a & !is_b & !is_c;
+                    let given = |is: bool| if is { g } else { 0.0 };
+                    (to_a[l], to_b[l], to_c[l], to_d[l]) = (given(is_a), given(is_b), given(is_c), given(is_d));
+                    sums[l] += g;
+                    products[l] += to_a[l] * a[l] + to_b[l] * b[l] + to_c[l] * c[l] + to_d[l] * d[l];
+                }
+            }
+        }
+    }
+    [sums, products].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
+}
+
+/// Replaces `gradient` by `a[c] · gradient + b[c] · values + c[c]`: batch norm's way through its moments.
+pub fn combine(gradient: &mut [f32], values: &[f32], plane: usize, factors: &[[f32; 3]]) {
+    let tasks = gradient.par_chunks_exact_mut(plane).zip(values.par_chunks_exact(plane)).enumerate();
+    tasks.for_each(|(at, (gradient, values))| {
+        let [a, b, c] = factors[at % factors.len()];
+        Arch::new().dispatch(|| {
+            for (g, x) in lanes_mut(gradient).iter_mut().zip(lanes(values)) {
+                for l in 0..LANES {
+                    g[l] = a * g[l] + (b * x[l] + c);
+                }
+            }
+        });
+    });
+}
+
+/// Mean over windows; `output[y][x] = Σ input[y · stride + i][x · stride + j] / size²`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AveragePool {
+    /// Rows and columns before pooling.
+    pub input: [usize; 2],
+    /// Side of the window.
+    pub size: usize,
+    /// Step of the window.
+    pub stride: usize,
+}
+
+impl AveragePool {
+    /// Returns the rows and columns after pooling.
+    pub fn output(&self) -> [usize; 2] {
+        self.input.map(|side| (side - self.size) / self.stride + 1)
+    }
+
+    /// Pairs of an output pixel and one of its input pixels.
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let ([_, width], [out_height, out_width]) = (self.input, self.output());
+        let (size, stride) = (self.size, self.stride);
+        (0..out_height * out_width).flat_map(move |to| {
+            let origin = (to / out_width * width + to % out_width) * stride;
+            (0..size * size).map(move |at| (to, origin + at / size * width + at % size))
+        })
+    }
+
+    /// Pools planes of `[height][width][16]`.
+    pub fn forward(&self, values: &[f32]) -> Vec<f32> {
+        let ([height, width], [out_height, out_width]) = (self.input, self.output());
+        let plane = height * width * LANES;
+        let mut output = vec![0.0; values.len() / plane * out_height * out_width * LANES];
+        let factor = 1.0 / (self.size * self.size) as f32;
+        let tasks = values.par_chunks_exact(plane);
+        tasks.zip(output.par_chunks_exact_mut(out_height * out_width * LANES)).for_each(|(from, to)| {
+            let (from, to) = (lanes(from), lanes_mut(to));
+            for (target, source) in self.pairs() {
+                for l in 0..LANES {
+                    to[target][l] += factor * from[source][l];
+                }
+            }
+        });
+        output
+    }
+
+    /// Returns the gradient of the input.
+    pub fn backward(&self, gradient: &[f32]) -> Vec<f32> {
+        let ([height, width], [out_height, out_width]) = (self.input, self.output());
+        let plane = out_height * out_width * LANES;
+        let mut output = vec![0.0; gradient.len() / plane * height * width * LANES];
+        let factor = 1.0 / (self.size * self.size) as f32;
+        let tasks = gradient.par_chunks_exact(plane);
+        tasks.zip(output.par_chunks_exact_mut(height * width * LANES)).for_each(|(from, to)| {
+            let (from, to) = (lanes(from), lanes_mut(to));
+            for (source, target) in self.pairs() {
+                for l in 0..LANES {
+                    to[target][l] += factor * from[source][l];
+                }
+            }
+        });
+        output
+    }
+}
+
+/// Values that share one run of the dropout generator.
+const DROPOUT_RUN: usize = 4_096;
+
+/// Zeroes values with `probability` and scales the rest by 1 / (1 − probability).
+///
+/// The mask depends on `seed` and the position alone, so that the gradient draws it again.
+pub fn dropout(values: &[f32], probability: f64, seed: u64) -> Vec<f32> {
+    let threshold = (probability * f64::from(u32::MAX)) as u32;
+    let keep = (1.0 / (1.0 - probability)) as f32;
+    let mut output = values.to_vec();
+    output.par_chunks_mut(DROPOUT_RUN).enumerate().for_each(|(run, values)| {
+        let run_seed = crate::train::batches::derive_seed(seed, run, 0) as u32;
+        Arch::new().dispatch(|| {
+            for (at, value) in values.iter_mut().enumerate() {
+                *value = if hash(run_seed.wrapping_add(at as u32)) < threshold { 0.0 } else { *value * keep };
+            }
+        });
+    });
+    output
+}
+
+/// A 32-bit mixer with full avalanche ("lowbias32"; Wellons, Prospecting for Hash Functions, 2018).
+#[inline(always)]
+fn hash(mut x: u32) -> u32 {
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x7feb_352d);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}
+
+/// Largest step count of a quantized activation: 256 values from zero on.
+const HIGHEST_STEP: f32 = 255.0;
+
+/// Rounds to the int8 grid that the chip stores: `clamp(⌊x / step + ½⌋, 0, 255) · step`.
+///
+/// The rule of [`firmware::nn::requantize`], for outputs of a ReLU.
+pub fn fake_quantize(values: &[f32], step: f32) -> Vec<f32> {
+    let mut output = vec![0.0; values.len()];
+    output.par_chunks_mut(DROPOUT_RUN).zip(values.par_chunks(DROPOUT_RUN)).for_each(|(to, from)| {
+        Arch::new().dispatch(|| {
+            for (to, &x) in to.iter_mut().zip(from) {
+                *to = (x / step + 0.5).floor().clamp(0.0, HIGHEST_STEP) * step;
+            }
+        });
+    });
+    output
+}
+
+/// Straight-through gradient of [`fake_quantize`] for its input, and its gradient for ln(step).
+///
+/// Learned step size quantization (Esser et al., 2020): inside the range d(x̂)/d(step) is
+/// ⌊x/step + ½⌋ − x/step, above it 255; times `step` for the logarithm.
+pub fn fake_quantize_backward(values: &[f32], step: f32, gradient: &[f32]) -> (Vec<f32>, f32) {
+    let mut output = vec![0.0; values.len()];
+    let tasks = output.par_chunks_mut(DROPOUT_RUN).zip(values.par_chunks(DROPOUT_RUN));
+    let sums: Vec<f64> = tasks
+        .zip(gradient.par_chunks(DROPOUT_RUN))
+        .map(|((to, values), gradient)| {
+            Arch::new().dispatch(|| {
+                let mut sums = [0.0f32; LANES];
+                let rows = lanes_mut(to).iter_mut().zip(lanes(values)).zip(lanes(gradient));
+                for ((to, x), g) in rows {
+                    for l in 0..LANES {
+                        let steps = x[l] / step;
+                        let above = steps > HIGHEST_STEP;
+                        let inside = (steps >= 0.0) & !above;
+                        to[l] = if inside { g[l] } else { 0.0 };
+                        let slope = if above { HIGHEST_STEP } else { (steps + 0.5).floor() - steps };
+                        sums[l] += if steps >= 0.0 { g[l] * slope } else { 0.0 };
+                    }
+                }
+                sums.iter().map(|&sum| f64::from(sum)).sum::<f64>()
+            })
+        })
+        .collect();
+    (output, (sums.iter().sum::<f64>() * f64::from(step)) as f32)
+}
