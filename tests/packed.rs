@@ -11,6 +11,7 @@ use firmware::nn::kernel::packed::dense::PackedDense;
 use firmware::nn::kernel::packed::plane::PlaneConv;
 use firmware::nn::kernel::packed::winograd::WinogradConv;
 use firmware::nn::kernel::packed::{Memory, Output, pool};
+use firmware::nn::kernel::routines::Packing;
 use firmware::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use firmware::nn::plan::{Operator, Overlap, Step};
 use firmware::nn::requantize::{Requantization, multiplier_from_real};
@@ -31,6 +32,18 @@ fn activation() -> impl Strategy<Value = i8> {
 
 fn weight() -> impl Strategy<Value = i8> {
     prop_oneof![select(vec![-127i8, 0, 127]), -127..=127i8]
+}
+
+fn packing() -> impl Strategy<Value = Packing> {
+    select(vec![Packing::Nibble, Packing::Paired, Packing::Wide])
+}
+
+/// Scales weights down to what the packing holds, its extremes included.
+fn fitting(weights: Vec<i8>, packing: Packing) -> Vec<i8> {
+    match packing {
+        Packing::Nibble => weights.into_iter().map(|w| if w < -120 { -8 } else { w / 16 }).collect(),
+        Packing::Paired | Packing::Wide => weights,
+    }
 }
 
 /// Values that a layer needs, cut from pools of random ones.
@@ -140,21 +153,21 @@ proptest! {
         window in square(vec![1, 2, 3, 4, 5, 7, 8], vec![1, 2, 3, 5], vec![1, 2, 3], 2),
         in_channels in select(vec![4usize, 8, 12]),
         out_channels in select(vec![4usize, 8, 12]),
-        wide: bool,
+        packing in packing(),
         pooled: bool,
         values in values(),
     ) {
         let input = values.input(window.in_pixels() * in_channels);
-        let weights = values.weights(out_channels * window.taps() * in_channels);
+        let weights = fitting(values.weights(out_channels * window.taps() * in_channels), packing);
         let (bias, multipliers) = (values.bias(out_channels), values.multipliers(out_channels));
         let layer = Conv2d {
             window, in_channels, out_channels, weights: &weights, bias: &bias,
             input_zero_point: values.input_zero_point, requantization: values.rule(&multipliers),
         };
         let pool = halving(&window, out_channels).filter(|_| pooled);
-        let constants = pack::conv(&layer, wide).unwrap();
+        let constants = pack::conv(&layer, packing).unwrap();
         let operator = Operator::Conv(PackedConv {
-            window, in_channels, out_channels, wide, constants: &constants,
+            window, in_channels, out_channels, packing, constants: &constants,
             input_zero_point: values.input_zero_point, output: values.output(), pool: pool.is_some(),
         });
         prop_assert_eq!(run(operator, &input), reference(Layer::Conv2d(layer), &input, pool));
@@ -224,7 +237,7 @@ proptest! {
         strides in proptest::array::uniform2(1..=3usize),
         pads in proptest::array::uniform4(0..=2usize),
         pooled: bool,
-        wide: bool,
+        packing in packing(),
         values in values(),
     ) {
         let (middle, out_channels) = (8, 4);
@@ -236,7 +249,8 @@ proptest! {
         prop_assume!(kernel_y <= size[0] && second.is_some());
         let window = second.unwrap();
         let image = values.input(first.in_pixels());
-        let (weights, more) = (values.weights(9 * middle), values.weights(out_channels * window.taps() * middle));
+        let weights = values.weights(9 * middle);
+        let more = fitting(values.weights(out_channels * window.taps() * middle), packing);
         let (bias, multipliers) = (values.bias(middle), values.multipliers(middle));
         let one = Conv2d {
             window: first, in_channels: 1, out_channels: middle, weights: &weights, bias: &bias,
@@ -245,7 +259,7 @@ proptest! {
         let two = Conv2d {
             window, in_channels: middle, out_channels, weights: &more, input_zero_point: values.zero_point, ..one
         };
-        let (first_constants, constants) = (pack::image(&one).unwrap(), pack::conv(&two, wide).unwrap());
+        let (first_constants, constants) = (pack::image(&one).unwrap(), pack::conv(&two, packing).unwrap());
         let mut plane = PlaneConv {
             window: first, channels: middle, constants: &first_constants,
             input_zero_point: values.input_zero_point, output: values.output(), pool: pool.is_some(), pitch: 0,
@@ -254,7 +268,7 @@ proptest! {
         let chain = ChainConv {
             first: plane,
             second: PackedConv {
-                window, in_channels: middle, out_channels, wide, constants: &constants,
+                window, in_channels: middle, out_channels, packing, constants: &constants,
                 input_zero_point: values.zero_point, output: values.output(), pool: false,
             },
         };
@@ -370,12 +384,17 @@ fn weights_beyond_a_kernel_s_bound_are_refused_by_it() {
         requantization: rule,
     };
     // 588 · 128 · 127 ≥ 2²³: paired weights could overflow, wide ones cannot.
-    assert!(pack::conv(&layer, false).is_none() && pack::conv(&layer, true).is_some());
+    assert!(pack::conv(&layer, Packing::Paired).is_none() && pack::conv(&layer, Packing::Wide).is_some());
     let half = vec![63; 4 * 49 * 12];
     layer.weights = &half;
-    assert!(pack::conv(&layer, false).is_some());
+    assert!(pack::conv(&layer, Packing::Paired).is_some());
+    assert!(pack::conv(&layer, Packing::Nibble).is_none(), "63 is no nibble");
     layer.bias = &[1 << 22, 0, 0, 0];
-    assert!(pack::conv(&layer, false).is_none());
+    assert!(pack::conv(&layer, Packing::Paired).is_none());
+    // 588 · 128 · 7 ≥ 2¹⁹, of 6 less.
+    let (seven, six) = (vec![7; 4 * 49 * 12], vec![6; 4 * 49 * 12]);
+    let nibbles = |weights, bias| pack::conv(&Conv2d { weights, bias, ..layer }, Packing::Nibble).is_some();
+    assert!(!nibbles(&seven, &[0; 4]) && nibbles(&six, &[0; 4]) && !nibbles(&six, &[0, 0, 1 << 17, 0]));
     let three = Window::new([3, 3], [3, 3], [1, 1], [0; 4]).unwrap();
     let layer = Conv2d { window: three, in_channels: 4, weights: &half[..144], bias: &[1 << 25; 4], ..layer };
     assert!(pack::winograd(&layer, 2).is_none() && pack::winograd(&layer, 4).is_none());

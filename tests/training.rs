@@ -47,7 +47,8 @@ fn run(
     stop: usize,
 ) -> Option<Outcome> {
     let _alone = DEVICE.lock().unwrap();
-    let job = Job { name, recipe, dataset, device: device::cpu(), checkpoint, resume, start: None, teacher: None };
+    let job =
+        Job { name, recipe, dataset, device: device::cpu(), checkpoint, resume, start: None, teacher: None };
     let interrupt = Interrupt::new(false);
     let mut observer = StopAfter { steps: AtomicUsize::new(stop), interrupt: &interrupt };
     train(&job, &interrupt, &mut observer).unwrap()

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::identity::sha256_hex;
 use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
+use crate::quantize::LayerGrid;
 use crate::quantize::network::{FirmwareNetwork, QuantizedNetwork};
 use crate::train::{NetName, Recipe};
 
@@ -67,7 +68,7 @@ pub struct Accuracies {
     pub float: f64,
     /// Integer engine on the test images.
     pub int8: f64,
-    /// Float network on the validation images, of the epoch kept.
+    /// The network as trained (with rounding, where it was trained so) on the validation images.
     pub validation: f64,
 }
 
@@ -105,6 +106,40 @@ impl ModelDir {
         self.path.join("model.bpk")
     }
 
+    /// The steps that a network was trained with, where it was trained with rounding.
+    pub fn grids_path(&self) -> PathBuf {
+        self.path.join("grids.json")
+    }
+
+    /// Reads the trained steps of every layer; empty where there are none.
+    ///
+    /// # Errors
+    /// Where the file is there but damaged.
+    pub fn grids(&self) -> Result<Vec<LayerGrid>> {
+        let path = self.grids_path();
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{}: damaged; train the model again", path.display()))
+    }
+
+    /// Writes the trained steps; removes the file where there are none.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub fn write_grids(&self, grids: &[LayerGrid]) -> Result<()> {
+        let path = self.grids_path();
+        if grids.is_empty() {
+            if path.exists() {
+                std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+            }
+            return Ok(());
+        }
+        Ok(crate::files::write_whole(&path, (serde_json::to_string(grids)? + "\n").as_bytes())?)
+    }
+
     /// The manifest.
     pub fn manifest_path(&self) -> PathBuf {
         self.path.join("manifest.json")
@@ -123,6 +158,11 @@ impl ModelDir {
     /// State for `--resume`.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint.bin")
+    }
+
+    /// State for `--resume` of the phase with rounding.
+    pub fn rounding_checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.rounding.bin")
     }
 
     /// Reads the manifest.

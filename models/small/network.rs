@@ -7,6 +7,8 @@ use crate::nn::kernel::packed::{
     Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
 };
 #[allow(unused_imports)]
+use crate::nn::kernel::routines::Packing;
+#[allow(unused_imports)]
 use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
@@ -75,7 +77,7 @@ const STEP3: Step<'static> = Step {
         window: Window { in_height: 7, in_width: 7, out_height: 7, out_width: 7, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 24,
         out_channels: 32,
-        wide: false,
+        packing: Packing::Paired,
         constants: part(WORDS, 7040, 1792),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
@@ -92,7 +94,7 @@ const STEP4: Step<'static> = Step {
         window: Window { in_height: 7, in_width: 7, out_height: 7, out_width: 7, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 32,
         out_channels: 32,
-        wide: true,
+        packing: Packing::Wide,
         constants: part(WORDS, 8832, 4672),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
@@ -109,7 +111,7 @@ const STEP5: Step<'static> = Step {
         window: Window { in_height: 7, in_width: 7, out_height: 5, out_width: 5, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 0, pad_left: 0 },
         in_channels: 32,
         out_channels: 32,
-        wide: false,
+        packing: Packing::Paired,
         constants: part(WORDS, 13504, 2368),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },

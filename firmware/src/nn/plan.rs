@@ -16,6 +16,7 @@ use super::kernel::packed::dense::PackedDense;
 use super::kernel::packed::plane::PlaneConv;
 use super::kernel::packed::winograd::WinogradConv;
 use super::kernel::packed::{Memory, pool};
+use super::kernel::routines::Packing;
 use super::layer::{AveragePool, Dense, Layer, MaxPool};
 use crate::bytes::of_words_mut;
 
@@ -212,15 +213,20 @@ impl Operator<'_> {
             Operator::Copy => "copy",
             Operator::Image(layer) if layer.pool => "image 3×3 + pool",
             Operator::Image(_) => "image 3×3",
-            Operator::Chain(ChainConv { second: PackedConv { wide: false, .. }, .. }) => {
-                "image 3×3 → conv 2×4"
-            }
-            Operator::Chain(_) => "image 3×3 → conv 2×4 wide",
+            Operator::Chain(layer) => match layer.second.packing {
+                Packing::Nibble => "image 3×3 → conv 2×4 nibble",
+                Packing::Paired => "image 3×3 → conv 2×4",
+                Packing::Wide => "image 3×3 → conv 2×4 wide",
+            },
             Operator::Depthwise(_) => "depthwise 3×3",
-            Operator::Conv(PackedConv { pool: false, wide: false, .. }) => "conv 2×4",
-            Operator::Conv(PackedConv { pool: false, wide: true, .. }) => "conv 2×4 wide",
-            Operator::Conv(PackedConv { pool: true, wide: false, .. }) => "conv 2×4 + pool",
-            Operator::Conv(PackedConv { pool: true, wide: true, .. }) => "conv 2×4 wide + pool",
+            Operator::Conv(layer) => match (layer.packing, layer.pool) {
+                (Packing::Nibble, false) => "conv 2×4 nibble",
+                (Packing::Nibble, true) => "conv 2×4 nibble + pool",
+                (Packing::Paired, false) => "conv 2×4",
+                (Packing::Paired, true) => "conv 2×4 + pool",
+                (Packing::Wide, false) => "conv 2×4 wide",
+                (Packing::Wide, true) => "conv 2×4 wide + pool",
+            },
             Operator::Winograd(WinogradConv { tile: 2, .. }) => "Winograd F(2×2)",
             Operator::Winograd(_) => "Winograd F(4×4)",
             Operator::Dense(_) | Operator::Logits(_) => "dense 8",

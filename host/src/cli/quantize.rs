@@ -11,7 +11,8 @@ use crate::evaluate::accuracy_of;
 use crate::model_dir::{ModelDir, encode};
 use crate::onnx::{float, int8, proto};
 use crate::quantize::network::FirmwareNetwork;
-use crate::quantize::{observe, quantize};
+use crate::quantize::observe::{self, Range};
+use crate::quantize::quantize_on;
 use crate::runtime::integer::Integer;
 
 /// Training images whose activations decide the ranges.
@@ -59,8 +60,14 @@ pub(super) fn write(dir: &ModelDir, train: &Samples, images: usize) -> Result<(F
     let file = path.display().to_string();
     let model = proto::read(&path)?;
     let layers = float::layers(&model, &file)?;
-    let ranges = observe::observe(&model, &layers, &train.take(images.max(1)))?;
-    let quantized = quantize(&layers, &ranges).with_context(|| file.clone())?;
+    let grids = dir.grids()?;
+    let ranges = if grids.is_empty() {
+        observe::observe(&model, &layers, &train.take(images.max(1)))?
+    } else {
+        // Trained steps need no calibration.
+        vec![Range { low: 0.0, high: 1.0 }; layers.len()]
+    };
+    let quantized = quantize_on(&layers, &ranges, &grids).with_context(|| file.clone())?;
     let network = quantized.to_firmware().with_context(|| file)?;
     let (bytes, sha256) = encode(&int8::write(&quantized));
     if std::fs::read(dir.int8_onnx()).is_ok_and(|old| old != bytes) {

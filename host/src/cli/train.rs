@@ -16,27 +16,31 @@ use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::runtime::{integer, tract};
 use crate::train::device::Backend;
-use crate::train::recipe::{OptimizerName, Schedule};
-use crate::train::run::Job;
-use crate::train::{Interrupt, NetName, Recipe, history, train};
+use crate::train::phases::{Phases, Trained};
+use crate::train::recipe::{OptimizerName, QuantizationAware, RecipeFile, Schedule};
+use crate::train::{Interrupt, NetName, Recipe, history};
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  host train                          the small network, a few minutes\n  \
 host train --net article            the article's CNN with the article's numbers, 50 epochs\n  \
-host train --epochs 40 --shift 1 --cutout 0.3 --out models/small\n  \
+host train --recipe nano            the committed model `nano` again, to the bit\n  \
+host train --net nano --epochs 40 --shift 1 --cutout 0.3 --out models/mine\n  \
 host train --resume                 go on after Ctrl-C"
 )]
 pub(super) struct TrainArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Which network; each has its own defaults for the options below
-    #[arg(long, value_enum, default_value = "small")]
-    net: NetName,
+    /// Recipe of a committed model: models/recipes/NAME.json, or the path of such a file
+    #[arg(long, value_name = "NAME", conflicts_with = "net")]
+    recipe: Option<String>,
+    /// Which network; each has its own defaults for the options below [default: small]
+    #[arg(long, value_enum)]
+    net: Option<NetName>,
     /// Folder for everything made [default: models/my-<NET>, or models/drawn for drawn garments]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Passes over the training images [default: 6, article 50]
+    /// Passes over the training images before rounding [default: 5, article 50]
     #[arg(long)]
     epochs: Option<usize>,
     /// Images a step [default: 128, article 512]
@@ -72,6 +76,15 @@ pub(super) struct TrainArgs {
     /// Side of that square
     #[arg(long, value_name = "PIXELS", default_value_t = 8)]
     cutout_side: usize,
+    /// Passes with rounded weights and activations, 0 for none [default: 1, article 0]
+    #[arg(long, value_name = "EPOCHS")]
+    rounding_epochs: Option<usize>,
+    /// Highest learning rate of those
+    #[arg(long, value_name = "RATE")]
+    rounding_lr: Option<f64>,
+    /// Bits of the weights between the first and the last layer
+    #[arg(long, value_parser = ["4", "8"])]
+    weight_bits: Option<String>,
     /// Where to train; only `cpu` is bit-reproducible
     #[arg(long, value_enum, default_value = "cpu")]
     backend: Backend,
@@ -100,8 +113,19 @@ struct Summary {
 }
 
 impl TrainArgs {
-    fn recipe(&self) -> Result<Recipe> {
-        let mut recipe = Recipe::default_for(self.net);
+    /// What the options below change: a recipe file, or a network's defaults.
+    fn base(&self) -> Result<RecipeFile> {
+        match &self.recipe {
+            Some(name) => Ok(RecipeFile::named(name)?),
+            None => {
+                let network = self.net.unwrap_or(NetName::Small);
+                Ok(RecipeFile { network, recipe: Recipe::default_for(network) })
+            }
+        }
+    }
+
+    fn recipe(&self, base: &RecipeFile) -> Result<Recipe> {
+        let mut recipe = base.recipe.clone();
         let aug = &mut recipe.augmentation;
         aug.flip = self.flip.unwrap_or(aug.flip);
         aug.shift = self.shift.unwrap_or(aug.shift);
@@ -120,6 +144,8 @@ impl TrainArgs {
         recipe.optimizer = self.optimizer.unwrap_or(recipe.optimizer);
         recipe.weight_decay = self.weight_decay.unwrap_or(recipe.weight_decay);
         recipe.schedule = self.schedule.unwrap_or(recipe.schedule);
+        self.adjust_rounding(&mut recipe)?;
+        let aug = &recipe.augmentation;
         if recipe.epochs == 0 || recipe.batch_size == 0 {
             return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
         }
@@ -134,13 +160,35 @@ impl TrainArgs {
         Ok(recipe)
     }
 
+    fn adjust_rounding(&self, recipe: &mut Recipe) -> Result<()> {
+        let asked =
+            self.rounding_epochs.is_some() || self.rounding_lr.is_some() || self.weight_bits.is_some();
+        if !asked {
+            return Ok(());
+        }
+        let old = recipe.quantization.unwrap_or(QuantizationAware::DEFAULT);
+        let weight_bits =
+            self.weight_bits.as_deref().map_or(old.weight_bits, |bits| if bits == "4" { 4 } else { 8 });
+        let learning_rate = self.rounding_lr.unwrap_or(old.learning_rate);
+        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
+            return Err(
+                Failure::Usage(format!("--rounding-lr {learning_rate} is not a positive number")).into()
+            );
+        }
+        let epochs = self.rounding_epochs.unwrap_or(old.epochs);
+        recipe.quantization =
+            (epochs > 0).then_some(QuantizationAware { epochs, learning_rate, weight_bits });
+        Ok(())
+    }
+
     pub(super) fn run(self) -> Result<()> {
-        let recipe = self.recipe()?;
+        let base = self.base()?;
+        let (name, recipe) = (base.network, self.recipe(&base)?);
         let device = self.backend.device().map_err(Failure::Usage)?;
         let dataset = self.data.load()?;
         let default_out = match dataset.kind {
             Kind::Drawn => "models/drawn".to_owned(),
-            _ => format!("models/my-{}", self.net.name()),
+            _ => format!("models/my-{}", name.name()),
         };
         let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
         let dir = ModelDir::new(&out);
@@ -156,33 +204,39 @@ impl TrainArgs {
                 std::process::exit(130);
             }
         });
-        let checkpoint = dir.checkpoint();
-        let job = Job {
-            name: self.net,
+        let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
+        if !self.resume && rounding_checkpoint.exists() {
+            // It belongs to an earlier training; a later --resume must not take it for this one's.
+            std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
+        }
+        let phases = Phases {
+            name,
             recipe: &recipe,
             dataset: &dataset,
             device,
-            checkpoint: &checkpoint,
+            checkpoints: [&checkpoint, &rounding_checkpoint],
             resume: self.resume,
-            start: None,
             teacher: None,
+            calibration_images: quantize::CALIBRATION_IMAGES,
         };
         if !self.quiet {
             eprintln!(
                 "training {} on {} ({} images), {} epochs",
-                self.net.name(),
+                name.name(),
                 dataset.kind.name(),
                 dataset.train.len(),
-                recipe.epochs
+                recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
             );
         }
-        let Some(outcome) = train(&job, &interrupt, &mut Progress::new(self.quiet))? else {
+        let Some(trained) = phases.run(&interrupt, &mut Progress::new(self.quiet))? else {
             let how = format!("interrupted; {} holds the state, --resume goes on", shown(&checkpoint));
             return Err(Failure::Interrupted(how).into());
         };
+        let Trained { net, grids, outcome } = trained;
         crate::files::write_whole(&dir.history(), history::to_csv(&outcome.history).as_bytes())?;
-        outcome.net.save(&dir.weights())?;
-        let onnx_sha256 = export::write_and_check(&outcome.net, &dir, &dataset.test, self.quiet)?;
+        net.save(&dir.weights())?;
+        dir.write_grids(&grids)?;
+        let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test, self.quiet)?;
         let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
         let plan = NetworkPlan::new(&network, Options::default())?;
         super::codegen::write(&plan, &dir, dir.path())?;
@@ -191,10 +245,10 @@ impl TrainArgs {
         let test = test_accuracy(&dir, &network, &dataset.test, best.validation_accuracy)?;
         let manifest = Manifest {
             name: dir.name(),
-            network: self.net,
+            network: name,
             dataset: DatasetEntry { name: dataset.kind.name().into(), sha256: dataset.sha256.clone() },
             seed: recipe.seed,
-            command: self.command(&recipe, &dir),
+            command: self.command(&base, &recipe, &dir),
             recipe: recipe.clone(),
             best_epoch: best.epoch,
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
@@ -232,9 +286,13 @@ impl TrainArgs {
     }
 
     /// The command that gives the same weights again: the network and what differs from its defaults.
-    fn command(&self, recipe: &Recipe, dir: &ModelDir) -> String {
-        let defaults = Recipe::default_for(self.net);
-        let mut command = format!("cargo run -p host -- train --net {}", self.net.name());
+    fn command(&self, base: &RecipeFile, recipe: &Recipe, dir: &ModelDir) -> String {
+        let defaults = &base.recipe;
+        let which = match &self.recipe {
+            Some(name) => format!("--recipe {name}"),
+            None => format!("--net {}", base.network.name()),
+        };
+        let mut command = format!("cargo run -p host -- train {which}");
         let mut option = |name: &str, differs: bool, value: String| {
             if differs {
                 command += &format!(" --{name} {value}");
@@ -252,12 +310,17 @@ impl TrainArgs {
         option("schedule", recipe.schedule != defaults.schedule, value_name(&recipe.schedule));
         option("flip", aug.flip != aug_default.flip, aug.flip.to_string());
         option("shift", aug.shift != aug_default.shift, aug.shift.to_string());
-        option("cutout", aug.cutout_probability != 0.0, aug.cutout_probability.to_string());
-        option(
-            "cutout-side",
-            aug.cutout_probability != 0.0 && aug.cutout_side != 8,
-            aug.cutout_side.to_string(),
-        );
+        let cutout = aug.cutout_probability;
+        option("cutout", cutout != aug_default.cutout_probability, cutout.to_string());
+        let side_differs = cutout > 0.0 && ![8, aug_default.cutout_side].contains(&aug.cutout_side);
+        option("cutout-side", side_differs, aug.cutout_side.to_string());
+        if recipe.quantization != defaults.quantization {
+            let rounding =
+                recipe.quantization.unwrap_or(QuantizationAware { epochs: 0, ..QuantizationAware::DEFAULT });
+            option("rounding-epochs", true, rounding.epochs.to_string());
+            option("rounding-lr", rounding.epochs > 0, rounding.learning_rate.to_string());
+            option("weight-bits", rounding.epochs > 0, rounding.weight_bits.to_string());
+        }
         command + &format!(" --out models/{}", dir.name())
     }
 }

@@ -148,11 +148,11 @@ impl Generator {
     fn conv(&mut self, layer: &PackedConv<'_>) -> String {
         let constants = self.place(layer.constants);
         format!(
-            "PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        wide: {},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }}",
+            "PackedConv {{\n        window: {:?},\n        in_channels: {},\n        out_channels: {},\n        packing: Packing::{:?},\n        constants: {constants},\n        input_zero_point: {},\n        output: {:?},\n        pool: {},\n    }}",
             layer.window,
             layer.in_channels,
             layer.out_channels,
-            layer.wide,
+            layer.packing,
             layer.input_zero_point,
             layer.output,
             layer.pool,
@@ -289,6 +289,8 @@ use crate::nn::arena::Arena;
 use crate::nn::kernel::packed::{
     Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
 };
+#[allow(unused_imports)]
+use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
 use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use crate::nn::plan::{Operator, Plan, Step};

@@ -6,7 +6,7 @@ use firmware::nn::kernel::packed::conv::PackedConv;
 use firmware::nn::kernel::packed::dense::PackedDense;
 use firmware::nn::kernel::packed::plane::PlaneConv;
 use firmware::nn::kernel::packed::winograd::WinogradConv;
-use firmware::nn::kernel::routines::PLANE_WORDS;
+use firmware::nn::kernel::routines::{PLANE_WORDS, Packing};
 use firmware::nn::layer::{Conv2d, Dense, Layer, MaxPool};
 use firmware::nn::plan::Operator;
 use firmware::nn::requantize::Requantization;
@@ -47,11 +47,11 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
             pool,
         )
     };
-    let conv = |layer: &Conv2d<'a>, constants, pool, wide| PackedConv {
+    let conv = |layer: &Conv2d<'a>, constants, pool, packing| PackedConv {
         window: layer.window,
         in_channels: layer.in_channels,
         out_channels: layer.out_channels,
-        wide,
+        packing,
         constants,
         input_zero_point: layer.input_zero_point,
         output: output(&layer.requantization),
@@ -62,17 +62,17 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
         (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
             Operator::Image(image(&layer, constants, pool))
         }
-        (Kernel::Chain { pool, wide }, Some(Layer::Conv2d(layer))) => {
+        (Kernel::Chain { pool, packing }, Some(Layer::Conv2d(layer))) => {
             let (first, rest) = constants.split_at(PLANE_WORDS * layer.out_channels);
             let next = layers.get(choice.layer + if pool { 2 } else { 1 });
             let Some(Layer::Conv2d(second)) = next else { unreachable!("only made for two convolutions") };
             Operator::Chain(ChainConv {
                 first: image(&layer, first, pool),
-                second: conv(second, rest, false, wide),
+                second: conv(second, rest, false, packing),
             })
         }
-        (Kernel::Conv { pool, wide }, Some(Layer::Conv2d(layer))) => {
-            Operator::Conv(conv(&layer, constants, pool, wide))
+        (Kernel::Conv { pool, packing }, Some(Layer::Conv2d(layer))) => {
+            Operator::Conv(conv(&layer, constants, pool, packing))
         }
         (Kernel::Depthwise, Some(Layer::DepthwiseConv2d(layer))) => {
             let rule = &layer.requantization;
@@ -148,16 +148,17 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
                         add(at, Kernel::Image { pool }, pack::image(conv));
                     }
                     if let (0, Some(Layer::Conv2d(next))) = (at, layers.get(if pool { 2 } else { 1 })) {
-                        for wide in [false, true] {
-                            let both = pack::image(conv).zip(pack::conv(next, wide));
+                        for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
+                            let both = pack::image(conv).zip(pack::conv(next, packing));
                             let both = both.map(|(first, second)| [first, second].concat());
-                            add(at, Kernel::Chain { pool, wide }, both);
+                            add(at, Kernel::Chain { pool, packing }, both);
                         }
                     }
-                    for wide in [false, true] {
-                        has_packed |= add(at, Kernel::Conv { pool: false, wide }, pack::conv(conv, wide));
+                    for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
+                        has_packed |=
+                            add(at, Kernel::Conv { pool: false, packing }, pack::conv(conv, packing));
                         if pool {
-                            add(at, Kernel::Conv { pool, wide }, pack::conv(conv, wide));
+                            add(at, Kernel::Conv { pool, packing }, pack::conv(conv, packing));
                         }
                     }
                     for tile in [2, 4] {

@@ -4,6 +4,7 @@
 //! emulator; `host bench kernels` prints the measured figures beside these.
 
 use firmware::nn::kernel::packed::{conv::PackedConv, plane::PlaneConv, winograd::WinogradConv};
+use firmware::nn::kernel::routines::Packing;
 use firmware::nn::plan::Operator;
 
 /// Estimated instructions of a step.
@@ -52,10 +53,15 @@ fn conv(layer: &PackedConv<'_>) -> usize {
     let [height, width] = layer.out_size();
     let pairs = if layer.pool { 2 * height * width } else { (height * width).div_ceil(2) };
     // Twelve instructions for sixteen products, three for eight steps, 48 a block.
-    // Wide: eleven, and eight less to part the sums of paired weights.
-    let (fixed, eight) = if layer.wide { (42, 91) } else { (50, 99) };
+    // Wide: eleven, and eight less to part the sums of paired weights. Nibbles: fourteen, seven to take off
+    // what their offsets add, and five a step for the sum of the patch.
+    let (fixed, eight, summing) = match layer.packing {
+        Packing::Nibble => (55, 115, 5),
+        Packing::Paired => (50, 99, 0),
+        Packing::Wide => (42, 91, 0),
+    };
     let block = fixed + layer.steps() * eight / 8;
-    let gathering = layer.steps() * 4 + 40 * layer.window.kernel_height + 60;
+    let gathering = layer.steps() * (4 + summing) + 40 * layer.window.kernel_height + 60;
     let pooling = if layer.pool { height * width * (layer.out_channels / 4 * 24 + 30) } else { 0 };
     pairs * (layer.out_channels / 4 * block + gathering) + pooling
 }

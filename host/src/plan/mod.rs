@@ -16,6 +16,7 @@ pub mod cost;
 pub mod pack;
 pub mod place;
 
+use firmware::nn::kernel::routines::Packing;
 use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Plan, PlanError, Step};
 use shared::{CLASSES, PIXELS};
@@ -113,9 +114,9 @@ pub enum PlanningError {
 enum Kernel {
     Copy,
     Image { pool: bool },
-    Chain { pool: bool, wide: bool },
+    Chain { pool: bool, packing: Packing },
     Depthwise,
-    Conv { pool: bool, wide: bool },
+    Conv { pool: bool, packing: Packing },
     Winograd { tile: usize },
     Dense,
     Pool,

@@ -1,7 +1,7 @@
 //! Weights in the layouts that the packed kernels read; each names the kernel's own description.
 
 use firmware::nn::kernel::packed::{dense, winograd};
-use firmware::nn::kernel::routines::PAIRED_LIMIT;
+use firmware::nn::kernel::routines::{NIBBLE_LIMIT, PAIRED_LIMIT, Packing};
 use firmware::nn::layer::{Conv2d, Dense, DepthwiseConv2d};
 
 /// Channel pairs of a group of four, as one unpacking instruction yields them.
@@ -24,42 +24,61 @@ fn bound(bias: i32, weights: &[i8]) -> i64 {
     i64::from(bias).abs() + 128 * sum
 }
 
-/// For [`conv_2x4`](firmware::nn::kernel::routines::conv_2x4); `None` where a sum of paired weights may pass its
-/// limit or the channels are no multiples of four.
-pub fn conv(layer: &Conv2d<'_>, wide: bool) -> Option<Vec<u32>> {
+/// For [`conv_2x4`](firmware::nn::kernel::routines::conv_2x4); `None` where a sum may pass the packing's limit,
+/// a weight does not fit it, or the channels are no multiples of four.
+pub fn conv(layer: &Conv2d<'_>, packing: Packing) -> Option<Vec<u32>> {
     if !layer.in_channels.is_multiple_of(4) || !layer.out_channels.is_multiple_of(4) {
         return None;
     }
     let per_channel = layer.window.taps() * layer.in_channels;
     let rows: Vec<&[i8]> = layer.weights.chunks_exact(per_channel).collect();
-    let exact = rows.iter().zip(layer.bias).all(|(row, &bias)| bound(bias, row) < PAIRED_LIMIT);
-    if !exact && !wide {
+    let stays_below = |limit: i64| rows.iter().zip(layer.bias).all(|(row, &bias)| bound(bias, row) < limit);
+    let fits = match packing {
+        Packing::Nibble => layer.weights.iter().all(|w| (-8..8).contains(w)) && stays_below(NIBBLE_LIMIT),
+        Packing::Paired => stays_below(PAIRED_LIMIT),
+        Packing::Wide => true,
+    };
+    if !fits {
         return None;
     }
     let mut words = Vec::with_capacity(layer.out_channels * (2 + per_channel / 4));
     for block in (0..layer.out_channels).step_by(4) {
         let bias = &layer.bias[block..block + 4];
-        for pair in bias.chunks_exact(2) {
-            words.push(pair[0] as u32);
-            let odd = if wide { pair[1] } else { pair[0].wrapping_add(pair[1].wrapping_mul(256)) };
-            words.push(odd as u32);
-        }
+        words.extend((0..4).map(|at| match packing {
+            Packing::Nibble => bias[at].wrapping_shl(4 * at as u32) as u32,
+            Packing::Paired if at % 2 == 1 => bias[at - 1].wrapping_add(bias[at].wrapping_mul(256)) as u32,
+            _ => bias[at] as u32,
+        }));
         for quad in (0..per_channel).step_by(4) {
             for pair in PAIRS {
                 let at = |channel: usize| pair.map(|input| rows[channel][quad + input]);
-                if wide {
-                    let lanes_at = |channel| at(channel).map(i32::from);
-                    words.extend((block..block + 4).map(lanes_at).map(|[low, high]| lanes(low, high)));
-                    continue;
-                }
-                for even in [block, block + 2] {
-                    words.push(paired(at(even), at(even + 1)));
+                match packing {
+                    Packing::Nibble => words.push(nibbles([0, 1, 2, 3].map(|channel| at(block + channel)))),
+                    Packing::Paired => {
+                        words.extend([block, block + 2].map(|even| paired(at(even), at(even + 1))));
+                    }
+                    Packing::Wide => {
+                        let lanes_at = |channel| at(channel).map(i32::from);
+                        words.extend((block..block + 4).map(lanes_at).map(|[low, high]| lanes(low, high)));
+                    }
                 }
             }
         }
         words.extend(layer.requantization.multipliers[block..block + 4].iter().map(|&m| m as u32));
     }
     Some(words)
+}
+
+/// A word of four channels' weights at two inputs: digits of 16, the first three raised by 8.
+fn nibbles(channels: [[i8; 2]; 4]) -> u32 {
+    let half = |input: usize| {
+        let digits = channels.iter().enumerate().map(|(place, weights)| {
+            let raised = if place < 3 { i32::from(weights[input]) + 8 } else { i32::from(weights[input]) };
+            raised << (4 * place)
+        });
+        digits.sum::<i32>()
+    };
+    lanes(half(0), half(1))
 }
 
 /// For [`PackedDense`](dense::PackedDense); `None` where the inputs are no multiple of four.

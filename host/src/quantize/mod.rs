@@ -8,6 +8,7 @@ pub mod network;
 pub mod observe;
 
 use firmware::nn::requantize::MultiplierError;
+use serde::{Deserialize, Serialize};
 use shared::preprocess::INPUT_ZERO_POINT;
 use thiserror::Error;
 
@@ -48,6 +49,15 @@ pub enum QuantizeError {
     Shape(String),
 }
 
+/// Steps that a layer was trained with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LayerGrid {
+    /// Real value of one step of the output; none in the last layer and after a maximum.
+    pub output_step: Option<f32>,
+    /// `[out]`, real value of one step of 4-bit weights; none for int8 ones: largest magnitude / 127.
+    pub weight_steps: Option<Vec<f32>>,
+}
+
 /// Largest weight magnitude; −128 is not used, so products stay within 127 · 128.
 const WEIGHT_LIMIT: f32 = 127.0;
 /// Biases stay below this magnitude, which leaves the sums of products their room.
@@ -61,14 +71,35 @@ const BIAS_LIMIT: f64 = (1u32 << 29) as f64;
 /// # Errors
 /// [`QuantizeError`] with the layer that cannot be expressed.
 pub fn quantize(layers: &[FloatLayer], ranges: &[Range]) -> Result<QuantizedNetwork, QuantizeError> {
+    quantize_on(layers, ranges, &[])
+}
+
+/// Like [`quantize`], with the steps that layers were trained with ([`LayerGrid`]) where there are any.
+///
+/// # Errors
+/// Those of [`quantize`], and [`QuantizeError::Shape`] where the grids are another network's.
+pub fn quantize_on(
+    layers: &[FloatLayer],
+    ranges: &[Range],
+    grids: &[LayerGrid],
+) -> Result<QuantizedNetwork, QuantizeError> {
+    if !grids.is_empty() && grids.len() != layers.len() {
+        let (have, want) = (grids.len(), layers.len());
+        return Err(QuantizeError::Shape(format!("{have} trained grids for {want} layers; train again")));
+    }
     let mut input = Affine { scale: 1.0 / 255.0, zero_point: INPUT_ZERO_POINT };
     let mut quantized = Vec::with_capacity(layers.len());
     for (index, (layer, range)) in layers.iter().zip(ranges).enumerate() {
         let is_last = index + 1 == layers.len();
-        let own_output = affine_for(*range, layer.activation);
+        let grid = grids.get(index);
+        let own_output = match grid.and_then(|grid| grid.output_step) {
+            Some(scale) => Affine { scale, zero_point: -128 },
+            None => affine_for(*range, layer.activation),
+        };
+        let steps = grid.and_then(|grid| grid.weight_steps.as_deref());
         let (computation, output) = match &layer.op {
             FloatOp::Conv { window, in_channels, out_channels, depthwise, weights, bias } => {
-                let weights = weights_per_channel(weights, bias, input.scale);
+                let weights = weights_per_channel(weights, bias, input.scale, steps)?;
                 let (in_channels, out_channels) = (*in_channels, *out_channels);
                 let computation = if *depthwise {
                     let weights = weights.reordered(|w| swap_inner(w, out_channels, window.taps()));
@@ -89,7 +120,7 @@ pub fn quantize(layers: &[FloatLayer], ranges: &[Range]) -> Result<QuantizedNetw
                 let weights = if is_last {
                     weights_per_tensor(weights, bias, input.scale)
                 } else {
-                    weights_per_channel(weights, bias, input.scale)
+                    weights_per_channel(weights, bias, input.scale, steps)?
                 };
                 let weights = weights.reordered(|w| swap_inner(w, shape[0], shape[1] * shape[2]));
                 let computation = Computation::Dense { input: *shape, out_features: *out_features, weights };
@@ -117,10 +148,25 @@ fn affine_for(range: Range, activation: Activation) -> Affine {
     Affine { scale, zero_point }
 }
 
-fn weights_per_channel(weights: &[f32], bias: &[f32], input_scale: f32) -> Weights {
+fn weights_per_channel(
+    weights: &[f32],
+    bias: &[f32],
+    input_scale: f32,
+    steps: Option<&[f32]>,
+) -> Result<Weights, QuantizeError> {
     let per_channel = weights.len() / bias.len();
     let scales = weights.chunks_exact(per_channel).zip(bias).map(|(w, &b)| scale_for(w, b, input_scale));
-    quantize_weights(weights, bias, input_scale, scales.collect())
+    let scales = match steps {
+        Some(steps) if steps.len() != bias.len() => {
+            let (have, want) = (steps.len(), bias.len());
+            return Err(QuantizeError::Shape(format!(
+                "{have} weight steps for {want} channels; train again"
+            )));
+        }
+        Some(steps) => steps.to_vec(),
+        None => scales.collect(),
+    };
+    Ok(quantize_weights(weights, bias, input_scale, scales))
 }
 
 fn weights_per_tensor(weights: &[f32], bias: &[f32], input_scale: f32) -> Weights {
@@ -175,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_dead_channel_with_a_bias_keeps_its_bias() {
-        let weights = weights_per_channel(&[0.0, 0.0, 1.0, -1.0], &[3.0, 0.0], 0.01);
+        let weights = weights_per_channel(&[0.0, 0.0, 1.0, -1.0], &[3.0, 0.0], 0.01, None).unwrap();
         let restored = f64::from(weights.bias[0]) * f64::from(0.01 * weights.scales[0]);
         assert!((restored - 3.0).abs() < 1e-4, "{restored}");
         assert_eq!(weights.values, [0, 0, 127, -127]);

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 
-use super::{TrainedNet, net::Net, weights::Weights};
+use super::{TrainedNet, net::Net};
 use crate::onnx::proto;
 use prost::Message;
 use shared::SIDE;
@@ -11,7 +11,7 @@ use shared::SIDE;
 impl TrainedNet {
     /// Serializes the network as ONNX (opset 18): input `[batch][1][28][28]` in 0..=1, output `[batch][10]`.
     ///
-    /// The batch dimension is symbolic; dropout vanishes, batch norm stays a node of its own.
+    /// The batch dimension is symbolic; dropout vanishes, batch norm is folded into its convolution.
     ///
     /// # Errors
     /// The exporter's message.
@@ -19,10 +19,9 @@ impl TrainedNet {
         // Two batch sizes show the exporter which axis is free.
         let example = |batch| Tensor::<4>::zeros([batch, 1, SIDE, SIDE], &self.device);
         let axes = [AxisSpec::dynamic("batch"), AxisSpec::Static, AxisSpec::Static, AxisSpec::Static];
-        // The exporter moves running statistics to its capture device, and clones share them.
-        let copy = Weights::of(&self.net).put_into(Net::new(&self.name.layers(), &self.device));
+        let folded = self.net.folded();
         OnnxExporter::new()
-            .export_dynamic(&copy, example(2), example(5), &[InputSpec::new(axes)], Net::forward)
+            .export_dynamic(&folded, example(2), example(5), &[InputSpec::new(axes)], Net::forward)
             .map_err(|error| error.to_string())
             .and_then(|model| {
                 proto::decode(model.as_bytes(), "the export").map_err(|error| error.to_string())

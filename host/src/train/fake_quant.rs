@@ -48,7 +48,8 @@ impl FakeQuant {
         shape[0] = weights.dims()[0];
         let magnitudes: Tensor<2> = weights.abs().flatten(1, D - 1);
         let largest = magnitudes.max_dim(1);
-        let largest = if self.is_per_tensor { largest.clone().max_dim(0).expand(largest.shape()) } else { largest };
+        let largest =
+            if self.is_per_tensor { largest.clone().max_dim(0).expand(largest.shape()) } else { largest };
         largest.reshape(shape).div_scalar(INT8_LIMIT).clamp_min(1e-12)
     }
 }

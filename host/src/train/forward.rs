@@ -77,7 +77,9 @@ impl ConvBlock {
             Some(norm) => {
                 let moments = match mode {
                     Mode::Train(_) => lanes::moments(convolved.clone()),
-                    Mode::Infer => Tensor::stack(vec![norm.running_mean.value(), norm.running_var.value()], 0),
+                    Mode::Infer => {
+                        Tensor::stack(vec![norm.running_mean.value(), norm.running_var.value()], 0)
+                    }
                 };
                 let is_training = mode != Mode::Infer;
                 if is_training {
@@ -159,7 +161,10 @@ mod tests {
         assert_eq!(ours.len(), burns.len(), "{what}");
         let largest = burns.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         for (at, (our, burn)) in ours.iter().zip(burns).enumerate() {
-            assert!((our - burn).abs() <= 2e-4 * largest + 1e-6, "{what}, {at}: {our} and {burn} of {largest}");
+            assert!(
+                (our - burn).abs() <= 2e-4 * largest + 1e-6,
+                "{what}, {at}: {our} and {burn} of {largest}"
+            );
         }
     }
 

@@ -13,6 +13,8 @@ mod forward;
 pub mod history;
 pub mod lanes;
 mod net;
+pub mod phases;
+pub mod qat;
 pub mod recipe;
 pub mod reimport;
 pub mod run;
@@ -59,7 +61,7 @@ impl TrainedNet {
         logits_of(samples, &self.device, |images| self.net.forward(images))
     }
 
-    /// Saves the weights as a burnpack file, whole or not at all.
+    /// Saves the weights of a [folded](Self::folded) network as a burnpack file, whole or not at all.
     ///
     /// # Errors
     /// Whatever the file system answers, with the path.
@@ -77,7 +79,7 @@ impl TrainedNet {
         let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
             .map_err(|error| refuse(error.to_string()))?;
-        let blank = Self::untrained(name, 0);
+        let blank = Self::untrained(name, 0).folded();
         let net = blank.net.try_load_record(record).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { net, ..blank })
     }

@@ -141,7 +141,8 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
             Block::Conv(ConvBlock { conv: conv.init(device), norm, quant: None, residual: false })
         }
         LayerSpec::Residual => {
-            let conv = Conv2dConfig::new([channels, channels], [3, 3]).with_padding(padding(1)).with_bias(false);
+            let conv =
+                Conv2dConfig::new([channels, channels], [3, 3]).with_padding(padding(1)).with_bias(false);
             let norm = Some(norm(channels));
             Block::Conv(ConvBlock { conv: conv.init(device), norm, quant: None, residual: true })
         }

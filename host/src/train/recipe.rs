@@ -1,7 +1,10 @@
 //! How a network is trained: everything that, with the data, decides the weights.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::architecture::NetName;
 use crate::dataset::augment::Augmentation;
@@ -87,6 +90,68 @@ pub struct Distillation {
     pub temperature: f64,
 }
 
+/// A recipe as a file: which network, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeFile {
+    /// The network.
+    pub network: NetName,
+    /// How it is trained.
+    pub recipe: Recipe,
+}
+
+/// Why a recipe cannot be used.
+#[derive(Debug, Error)]
+pub enum RecipeError {
+    /// There is no such file.
+    #[error("{path}: {source}; the recipes of this project are {known}")]
+    Missing {
+        /// The file.
+        path: String,
+        /// What the file system said.
+        source: std::io::Error,
+        /// Names that exist.
+        known: String,
+    },
+    /// The file is no recipe.
+    #[error("{path}: {source}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// The field and its place.
+        source: serde_json::Error,
+    },
+}
+
+impl RecipeFile {
+    /// Reads `models/recipes/NAME.json`, or the file at a path that ends in `.json`.
+    ///
+    /// # Errors
+    /// [`RecipeError`] with the path and, for a wrong name, the ones that exist.
+    pub fn named(name: &str) -> Result<Self, RecipeError> {
+        let folder = crate::project_root().join("models/recipes");
+        let path = match name.ends_with(".json") {
+            true => PathBuf::from(name),
+            false => folder.join(format!("{name}.json")),
+        };
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(&path).map_err(|source| {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mut known: Vec<String> = entries
+                .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+                .collect();
+            known.sort();
+            RecipeError::Missing { path: shown.clone(), source, known: known.join(", ") }
+        })?;
+        serde_json::from_str(&text).map_err(|source| RecipeError::Damaged { path: shown, source })
+    }
+}
+
+impl QuantizationAware {
+    /// A short phase with 4-bit weights.
+    pub const DEFAULT: Self = Self { epochs: 1, learning_rate: 5e-4, weight_bits: 4 };
+}
+
 /// The second phase of a training: batch norm folded, weights and activations rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct QuantizationAware {
@@ -116,8 +181,8 @@ impl Recipe {
                 distillation: None,
                 quantization: None,
             },
-            NetName::Small => Recipe {
-                epochs: 6,
+            NetName::Nano | NetName::Small | NetName::Flagship => Recipe {
+                epochs: 5,
                 batch_size: 128,
                 learning_rate: 4e-3,
                 validation_split: 1.0 / 12.0,
@@ -128,7 +193,7 @@ impl Recipe {
                 average_decay: 0.999,
                 augmentation: Augmentation { flip: true, ..Augmentation::default() },
                 distillation: None,
-                quantization: None,
+                quantization: Some(QuantizationAware::DEFAULT),
             },
         }
     }

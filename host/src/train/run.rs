@@ -7,19 +7,19 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::tensor::activation::log_softmax;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 use shared::{CLASSES, PIXELS, SIDE};
 use thiserror::Error;
 
 use super::architecture::{LayerSpec, NetName};
 use super::batches::{Batch, Plan, derive_seed};
-use super::forward::Mode;
-use super::lanes::{self, LANES};
 use super::checkpoint::{Checkpoint, CheckpointError, State};
+use super::forward::Mode;
 use super::history::EpochRecord;
+use super::lanes::{self, LANES};
 use super::net::Net;
 use super::recipe::{OptimizerName, Recipe};
 use super::teacher::SoftLabels;

@@ -89,7 +89,8 @@ pub fn forward(shape: &ConvShape, input: &[f32], weights: &[f32], bias: &[f32]) 
     let width = shape.output()[1];
     let tile = Tile::for_width(width);
     let packed = tile.pack(weights, shape.taps(), shape.out_channels);
-    let tasks = input.par_chunks_exact(shape.input_len()).zip(output.par_chunks_exact_mut(shape.output_len()));
+    let tasks =
+        input.par_chunks_exact(shape.input_len()).zip(output.par_chunks_exact_mut(shape.output_len()));
     tasks.for_each_init(Vec::new, |scratch, (input, output)| {
         let input = pad(input, shape.in_channels, shape.input, shape.padding, scratch);
         let task = Forward { shape, tile, input, offsets: &offsets, weights: &packed, bias, output };
@@ -119,8 +120,9 @@ pub fn input_gradient(shape: &ConvShape, gradient: &[f32], weights: &[f32]) -> V
 /// A dense layer's input gradient is a dense layer with the transposed weights.
 fn dense_input_gradient(shape: &ConvShape, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
     let taps = shape.taps();
-    let transposed: Vec<f32> =
-        (0..weights.len()).map(|at| weights[(at % shape.out_channels) * taps + at / shape.out_channels]).collect();
+    let transposed: Vec<f32> = (0..weights.len())
+        .map(|at| weights[(at % shape.out_channels) * taps + at / shape.out_channels])
+        .collect();
     let dense = ConvShape {
         in_channels: shape.out_channels,
         out_channels: taps,
@@ -136,7 +138,8 @@ pub fn weight_gradients(shape: &ConvShape, input: &[f32], gradient: &[f32]) -> (
     let blocks = input.len() / shape.input_len();
     let chunk = blocks.div_ceil(CHUNKS).max(1);
     let offsets = shape.tap_offsets();
-    let tasks = input.par_chunks(chunk * shape.input_len()).zip(gradient.par_chunks(chunk * shape.output_len()));
+    let tasks =
+        input.par_chunks(chunk * shape.input_len()).zip(gradient.par_chunks(chunk * shape.output_len()));
     let parts: Vec<(Vec<f32>, Vec<f32>)> = tasks
         .map(|(input, gradient)| {
             let mut scratch = Vec::new();

@@ -210,8 +210,7 @@ impl<C: CheckpointStrategy> LaneOps for Autodiff<Flex, C> {
         let guards = [input.node(), gamma.node(), beta.node()];
         let tensors = [input, gamma, beta, moments].map(|tensor| dense(tensor.into_primitive()));
         let [input, gamma, beta, moments] = tensors.clone();
-        let output =
-            Flex::lane_normalize(input, gamma, beta, moments, epsilon, through_moments, relu, pool);
+        let output = Flex::lane_normalize(input, gamma, beta, moments, epsilon, through_moments, relu, pool);
         let state = Normalized { tensors, epsilon, through_moments, relu, pool };
         record!(NormalizeBackward, guards, state, output)
     }
@@ -227,12 +226,7 @@ impl<C: CheckpointStrategy> LaneOps for Autodiff<Flex, C> {
         let guards = [input.node()];
         let input = input.into_primitive();
         let (pool, shape) = (pool_of(&input, size, stride), dims::<5>(&input));
-        record!(
-            AveragePoolBackward,
-            guards,
-            (pool, shape),
-            Flex::lane_average_pool(input, size, stride)
-        )
+        record!(AveragePoolBackward, guards, (pool, shape), Flex::lane_average_pool(input, size, stride))
     }
 
     fn lane_dropout(input: FloatTensor<Self>, probability: f64, seed: u64) -> FloatTensor<Self> {
@@ -268,8 +262,7 @@ impl Backward<Flex, 3> for ConvolutionBackward {
         if weights_node.is_none() && bias_node.is_none() {
             return;
         }
-        let (of_weights, of_bias) =
-            convolution::weight_gradients(&shape, values(&input), values(&gradient));
+        let (of_weights, of_bias) = convolution::weight_gradients(&shape, values(&input), values(&gradient));
         if let Some(node) = weights_node {
             grads.register::<Flex>(node.id, tensor(of_weights, &dims::<4>(&weights)));
         }

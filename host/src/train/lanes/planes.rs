@@ -3,7 +3,9 @@
 //! Loops over whole vectors of 16 images, compiled for the widest vectors that the CPU has. A pass over an
 //! activation costs more than its arithmetic, so scaling, ReLU and 2×2 maximum are one pass each way.
 
-use pulp::Arch;
+use std::marker::PhantomData;
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::LANES;
@@ -48,6 +50,28 @@ fn lanes_mut(values: &mut [f32]) -> &mut [Lane] {
     values.as_chunks_mut().0
 }
 
+/// Defines a function whose loops are compiled for the widest vectors of the CPU that it runs on.
+///
+/// pulp inlines a task's body into a function with the CPU's features; a closure's it may leave outside.
+macro_rules! vectorized {
+    ($(#[$attribute:meta])* fn $name:ident<$life:lifetime>($($operand:ident: $type:ty),* $(,)?) -> $output:ty
+     $body:block) => {
+        $(#[$attribute])*
+        fn $name<$life>($($operand: $type),*) -> $output {
+            struct Task<$life>($($type,)* PhantomData<&$life ()>);
+            impl<$life> WithSimd for Task<$life> {
+                type Output = $output;
+                #[inline(always)]
+                fn with_simd<S: Simd>(self, _: S) -> $output {
+                    let Self($($operand,)* _) = self;
+                    $body
+                }
+            }
+            Arch::new().dispatch(Task($($operand,)* PhantomData))
+        }
+    };
+}
+
 /// Adds up per-plane pairs into per-channel ones, in a fixed order.
 fn per_channel(pairs: &[[f64; 2]], channels: usize) -> Vec<[f64; 2]> {
     let mut sums = vec![[0.0; 2]; channels];
@@ -62,10 +86,7 @@ fn per_channel(pairs: &[[f64; 2]], channels: usize) -> Vec<[f64; 2]> {
 ///
 /// * `values`: `[blocks][channels][plane]`, `plane` values of all lanes.
 pub fn moments(values: &[f32], channels: usize, plane: usize) -> Vec<f32> {
-    let pairs: Vec<[f64; 2]> = values
-        .par_chunks_exact(plane)
-        .map(|values| Arch::new().dispatch(|| sum_and_squares(values)))
-        .collect();
+    let pairs: Vec<[f64; 2]> = values.par_chunks_exact(plane).map(sum_and_squares).collect();
     let count = values.len() as f64 / channels as f64;
     let sums = per_channel(&pairs, channels);
     let mean = sums.iter().map(|sum| sum[0] / count);
@@ -73,16 +94,17 @@ pub fn moments(values: &[f32], channels: usize, plane: usize) -> Vec<f32> {
     mean.chain(variance).map(|value| value as f32).collect()
 }
 
-#[inline(always)]
-fn sum_and_squares(values: &[f32]) -> [f64; 2] {
-    let (mut sums, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
-    for lane in lanes(values) {
-        for l in 0..LANES {
-            sums[l] += lane[l];
-            squares[l] += lane[l] * lane[l];
+vectorized! {
+    fn sum_and_squares<'a>(values: &'a [f32]) -> [f64; 2] {
+        let (mut sums, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for lane in lanes(values) {
+            for l in 0..LANES {
+                sums[l] += lane[l];
+                squares[l] += lane[l] * lane[l];
+            }
         }
+        [sums, squares].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
     }
-    [sums, squares].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
 }
 
 /// Computes `pool(relu(scale[c] · x + shift[c]))`.
@@ -93,32 +115,33 @@ pub fn forward(stage: &Stage, values: &[f32], scale: &[f32], shift: &[f32]) -> V
     let tasks = tasks.zip(output.par_chunks_exact_mut(stage.output_plane())).enumerate();
     tasks.for_each(|(at, (input, output))| {
         let (scale, shift) = (scale[at % stage.channels], shift[at % stage.channels]);
-        Arch::new().dispatch(|| forward_plane(stage, input, output, scale, shift));
+        forward_plane(stage, input, output, scale, shift);
     });
     output
 }
 
-#[inline(always)]
-fn forward_plane(stage: &Stage, input: &[f32], output: &mut [f32], scale: f32, shift: f32) {
-    let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
-    let (input, output) = (lanes(input), lanes_mut(output));
-    if stage.pool == 1 {
-        for (to, from) in output.iter_mut().zip(input) {
-            for l in 0..LANES {
-                to[l] = (scale * from[l] + shift).max(floor);
+vectorized! {
+    fn forward_plane<'a>(stage: &'a Stage, input: &'a [f32], output: &'a mut [f32], scale: f32, shift: f32) -> () {
+        let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
+        let (input, output) = (lanes(input), lanes_mut(output));
+        if stage.pool == 1 {
+            for (to, from) in output.iter_mut().zip(input) {
+                for l in 0..LANES {
+                    to[l] = (scale * from[l] + shift).max(floor);
+                }
             }
+            return;
         }
-        return;
-    }
-    let width = stage.input[1];
-    for (pair, row) in input.chunks_exact(2 * width).zip(output.chunks_exact_mut(width / 2)) {
-        let (top, bottom) = pair.split_at(width);
-        let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-        for (to, ([a, b], [c, d])) in row.iter_mut().zip(windows) {
-            for l in 0..LANES {
-                let first = (scale * a[l] + shift).max(scale * b[l] + shift);
-                let second = (scale * c[l] + shift).max(scale * d[l] + shift);
-                to[l] = first.max(second).max(floor);
+        let width = stage.input[1];
+        for (pair, row) in input.chunks_exact(2 * width).zip(output.chunks_exact_mut(width / 2)) {
+            let (top, bottom) = pair.split_at(width);
+            let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+            for (to, ([a, b], [c, d])) in row.iter_mut().zip(windows) {
+                for l in 0..LANES {
+                    let first = (scale * a[l] + shift).max(scale * b[l] + shift);
+                    let second = (scale * c[l] + shift).max(scale * d[l] + shift);
+                    to[l] = first.max(second).max(floor);
+                }
             }
         }
     }
@@ -141,75 +164,80 @@ pub fn backward(
     let pairs: Vec<[f64; 2]> = tasks
         .map(|(at, ((input, gradient), inner))| {
             let (scale, shift) = (scale[at % stage.channels], shift[at % stage.channels]);
-            Arch::new().dispatch(|| backward_plane(stage, input, gradient, inner, scale, shift))
+            backward_plane(stage, input, gradient, inner, scale, shift)
         })
         .collect();
     let sums = per_channel(&pairs, stage.channels);
     (inner, sums)
 }
 
-#[inline(always)]
-fn backward_plane(
-    stage: &Stage,
-    input: &[f32],
-    gradient: &[f32],
-    inner: &mut [f32],
-    scale: f32,
-    shift: f32,
-) -> [f64; 2] {
-    let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
-    let (input, gradient, inner) = (lanes(input), lanes(gradient), lanes_mut(inner));
-    let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
-    if stage.pool == 1 {
-        for ((to, x), g) in inner.iter_mut().zip(input).zip(gradient) {
-            for l in 0..LANES {
-                to[l] = if scale * x[l] + shift > floor { g[l] } else { 0.0 };
-                sums[l] += to[l];
-                products[l] += to[l] * x[l];
-            }
-        }
-    } else {
-        let width = stage.input[1];
-        let rows = input.chunks_exact(2 * width).zip(inner.chunks_exact_mut(2 * width));
-        for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
-            let (top, bottom) = pair.split_at(width);
-            let (inner_top, inner_bottom) = inner.split_at_mut(width);
-            let inner_top = inner_top.as_chunks_mut::<2>().0.iter_mut();
-            let inner = inner_top.zip(inner_bottom.as_chunks_mut::<2>().0);
-            let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-            for ((g, ([a, b], [c, d])), ([to_a, to_b], [to_c, to_d])) in gradient.iter().zip(windows).zip(inner) {
+vectorized! {
+    fn backward_plane<'a>(
+        stage: &'a Stage,
+        input: &'a [f32],
+        gradient: &'a [f32],
+        inner: &'a mut [f32],
+        scale: f32,
+        shift: f32,
+    ) -> [f64; 2] {
+        let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
+        let (input, gradient, inner) = (lanes(input), lanes(gradient), lanes_mut(inner));
+        let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
+        if stage.pool == 1 {
+            for ((to, x), g) in inner.iter_mut().zip(input).zip(gradient) {
                 for l in 0..LANES {
-                    let at = |x: &Lane| scale * x[l] + shift;
-                    let most = at(a).max(at(b)).max(at(c).max(at(d)));
-                    let g = if most > floor { g[l] } else { 0.0 };
-                    let is_a = at(a) == most;
-                    let is_b = !is_a & (at(b) == most);
-                    let is_c = !is_a & !is_b & (at(c) == most);
-                    let is_d = !is_a & !is_b & !is_c;
-                    let given = |is: bool| if is { g } else { 0.0 };
-                    (to_a[l], to_b[l], to_c[l], to_d[l]) = (given(is_a), given(is_b), given(is_c), given(is_d));
-                    sums[l] += g;
-                    products[l] += to_a[l] * a[l] + to_b[l] * b[l] + to_c[l] * c[l] + to_d[l] * d[l];
+                    to[l] = if scale * x[l] + shift > floor { g[l] } else { 0.0 };
+                    sums[l] += to[l];
+                    products[l] += to[l] * x[l];
+                }
+            }
+        } else {
+            let width = stage.input[1];
+            let rows = input.chunks_exact(2 * width).zip(inner.chunks_exact_mut(2 * width));
+            for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
+                let (top, bottom) = pair.split_at(width);
+                let (inner_top, inner_bottom) = inner.split_at_mut(width);
+                let inner_top = inner_top.as_chunks_mut::<2>().0.iter_mut();
+                let inner = inner_top.zip(inner_bottom.as_chunks_mut::<2>().0);
+                let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+                for ((g, ([a, b], [c, d])), ([to_a, to_b], [to_c, to_d])) in gradient.iter().zip(windows).zip(inner) {
+                    for l in 0..LANES {
+                        let at = |x: &Lane| scale * x[l] + shift;
+                        let most = at(a).max(at(b)).max(at(c).max(at(d)));
+                        let g = if most > floor { g[l] } else { 0.0 };
+                        let is_a = at(a) == most;
+                        let is_b = !is_a & (at(b) == most);
+                        let is_c = !is_a & !is_b & (at(c) == most);
+                        let is_d = !is_a & !is_b & !is_c;
+                        let given = |is: bool| if is { g } else { 0.0 };
+                        (to_a[l], to_b[l], to_c[l], to_d[l]) = (given(is_a), given(is_b), given(is_c), given(is_d));
+                        sums[l] += g;
+                        products[l] += to_a[l] * a[l] + to_b[l] * b[l] + to_c[l] * c[l] + to_d[l] * d[l];
+                    }
                 }
             }
         }
+        [sums, products].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
     }
-    [sums, products].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
 }
 
 /// Replaces `gradient` by `a[c] · gradient + b[c] · values + c[c]`: batch norm's way through its moments.
 pub fn combine(gradient: &mut [f32], values: &[f32], plane: usize, factors: &[[f32; 3]]) {
     let tasks = gradient.par_chunks_exact_mut(plane).zip(values.par_chunks_exact(plane)).enumerate();
     tasks.for_each(|(at, (gradient, values))| {
-        let [a, b, c] = factors[at % factors.len()];
-        Arch::new().dispatch(|| {
-            for (g, x) in lanes_mut(gradient).iter_mut().zip(lanes(values)) {
-                for l in 0..LANES {
-                    g[l] = a * g[l] + (b * x[l] + c);
-                }
-            }
-        });
+        combine_plane(gradient, values, factors[at % factors.len()]);
     });
+}
+
+vectorized! {
+    fn combine_plane<'a>(gradient: &'a mut [f32], values: &'a [f32], factors: [f32; 3]) -> () {
+        let [a, b, c] = factors;
+        for (g, x) in lanes_mut(gradient).iter_mut().zip(lanes(values)) {
+            for l in 0..LANES {
+                g[l] = a * g[l] + (b * x[l] + c);
+            }
+        }
+    }
 }
 
 /// Mean over windows; `output[y][x] = Σ input[y · stride + i][x · stride + j] / size²`.
@@ -288,13 +316,18 @@ pub fn dropout(values: &[f32], probability: f64, seed: u64) -> Vec<f32> {
     let mut output = values.to_vec();
     output.par_chunks_mut(DROPOUT_RUN).enumerate().for_each(|(run, values)| {
         let run_seed = crate::train::batches::derive_seed(seed, run, 0) as u32;
-        Arch::new().dispatch(|| {
-            for (at, value) in values.iter_mut().enumerate() {
-                *value = if hash(run_seed.wrapping_add(at as u32)) < threshold { 0.0 } else { *value * keep };
-            }
-        });
+        drop_out_run(values, run_seed, threshold, keep);
     });
     output
+}
+
+vectorized! {
+    fn drop_out_run<'a>(values: &'a mut [f32], seed: u32, threshold: u32, keep: f32) -> () {
+        for (at, value) in values.iter_mut().enumerate() {
+            let factor = if hash(seed.wrapping_add(at as u32)) < threshold { 0.0 } else { keep };
+            *value *= factor;
+        }
+    }
 }
 
 /// A 32-bit mixer with full avalanche ("lowbias32"; Wellons, Prospecting for Hash Functions, 2018).
@@ -316,13 +349,17 @@ const HIGHEST_STEP: f32 = 255.0;
 pub fn fake_quantize(values: &[f32], step: f32) -> Vec<f32> {
     let mut output = vec![0.0; values.len()];
     output.par_chunks_mut(DROPOUT_RUN).zip(values.par_chunks(DROPOUT_RUN)).for_each(|(to, from)| {
-        Arch::new().dispatch(|| {
-            for (to, &x) in to.iter_mut().zip(from) {
-                *to = (x / step + 0.5).floor().clamp(0.0, HIGHEST_STEP) * step;
-            }
-        });
+        round_run(to, from, step);
     });
     output
+}
+
+vectorized! {
+    fn round_run<'a>(output: &'a mut [f32], values: &'a [f32], step: f32) -> () {
+        for (to, &x) in output.iter_mut().zip(values) {
+            *to = (x / step + 0.5).floor().clamp(0.0, HIGHEST_STEP) * step;
+        }
+    }
 }
 
 /// Straight-through gradient of [`fake_quantize`] for its input, and its gradient for ln(step).
@@ -334,23 +371,29 @@ pub fn fake_quantize_backward(values: &[f32], step: f32, gradient: &[f32]) -> (V
     let tasks = output.par_chunks_mut(DROPOUT_RUN).zip(values.par_chunks(DROPOUT_RUN));
     let sums: Vec<f64> = tasks
         .zip(gradient.par_chunks(DROPOUT_RUN))
-        .map(|((to, values), gradient)| {
-            Arch::new().dispatch(|| {
-                let mut sums = [0.0f32; LANES];
-                let rows = lanes_mut(to).iter_mut().zip(lanes(values)).zip(lanes(gradient));
-                for ((to, x), g) in rows {
-                    for l in 0..LANES {
-                        let steps = x[l] / step;
-                        let above = steps > HIGHEST_STEP;
-                        let inside = (steps >= 0.0) & !above;
-                        to[l] = if inside { g[l] } else { 0.0 };
-                        let slope = if above { HIGHEST_STEP } else { (steps + 0.5).floor() - steps };
-                        sums[l] += if steps >= 0.0 { g[l] * slope } else { 0.0 };
-                    }
-                }
-                sums.iter().map(|&sum| f64::from(sum)).sum::<f64>()
-            })
-        })
+        .map(|((to, values), gradient)| round_run_backward(to, values, step, gradient))
         .collect();
     (output, (sums.iter().sum::<f64>() * f64::from(step)) as f32)
+}
+
+vectorized! {
+    fn round_run_backward<'a>(
+        output: &'a mut [f32],
+        values: &'a [f32],
+        step: f32,
+        gradient: &'a [f32],
+    ) -> f64 {
+        let mut sums = [0.0f32; LANES];
+        for ((to, x), g) in lanes_mut(output).iter_mut().zip(lanes(values)).zip(lanes(gradient)) {
+            for l in 0..LANES {
+                let steps = x[l] / step;
+                let above = steps > HIGHEST_STEP;
+                let inside = (steps >= 0.0) & !above;
+                to[l] = if inside { g[l] } else { 0.0 };
+                let slope = if above { HIGHEST_STEP } else { (steps + 0.5).floor() - steps };
+                sums[l] += if steps >= 0.0 { g[l] * slope } else { 0.0 };
+            }
+        }
+        sums.iter().map(|&sum| f64::from(sum)).sum()
+    }
 }

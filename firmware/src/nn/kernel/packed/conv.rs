@@ -7,7 +7,7 @@
 use super::gather::Gather;
 use super::{Memory, Output, part, splat, take};
 use crate::nn::kernel::instr::{max_i8x4, store, word};
-use crate::nn::kernel::routines::{self, ConvTask};
+use crate::nn::kernel::routines::{self, ConvTask, Packing};
 use crate::nn::window::Window;
 
 /// Convolution over packed weights.
@@ -19,8 +19,9 @@ pub struct PackedConv<'a> {
     pub in_channels: usize,
     /// Output channels, a multiple of 4.
     pub out_channels: usize,
-    /// Whether weights are pairs of i16, one instruction in twelve faster and twice as large.
-    pub wide: bool,
+    /// How weights are stored: i16 pairs take one instruction in twelve less than paired bytes and twice the
+    /// room, nibbles two more and half the room.
+    pub packing: Packing,
     /// As [`conv_2x4`](routines::conv_2x4) reads them; taps row by row, channel pairs (0, 2), (1, 3), (4, 6) ….
     pub constants: &'a [u32],
     /// Zero point of the input, which is also the padding.
@@ -39,7 +40,7 @@ impl PackedConv<'_> {
 
     /// Words of weights of four channels.
     const fn weight_words(&self) -> usize {
-        if self.wide { 4 * self.steps() } else { 2 * self.steps() }
+        self.packing.words() * self.steps()
     }
 
     /// Returns height and width of the output.
@@ -115,11 +116,13 @@ impl PackedConv<'_> {
     /// * `memory`: input `[in_height][in_width][in_channels]`, output `[out_height][out_width][out_channels]`.
     #[inline(always)]
     pub fn run(&self, memory: Memory<'_>) {
-        match (self.pool, self.wide) {
-            (false, false) => run::<false>(self, memory),
-            (false, true) => run::<true>(self, memory),
-            (true, false) => run_pooled::<false>(self, memory),
-            (true, true) => run_pooled::<true>(self, memory),
+        match (self.pool, self.packing) {
+            (false, Packing::Nibble) => run::<1>(self, memory),
+            (false, Packing::Paired) => run::<2>(self, memory),
+            (false, Packing::Wide) => run::<4>(self, memory),
+            (true, Packing::Nibble) => run_pooled::<1>(self, memory),
+            (true, Packing::Paired) => run_pooled::<2>(self, memory),
+            (true, Packing::Wide) => run_pooled::<4>(self, memory),
         }
     }
 
@@ -160,7 +163,7 @@ impl Pixel {
 }
 
 #[inline(never)]
-fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+fn run<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
@@ -180,7 +183,7 @@ fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
         let input = part(memory.activations, memory.input, layer.input_len());
         gather.widen(input, padding, [pixel, second].map(|pixel| first_tap(&layer.window, pixel)), patch);
         let Some(written) = memory.activations.get_mut(output..) else { return };
-        routines::conv_2x4::<WIDE>(patch, layer.constants, written, &task);
+        routines::conv_2x4::<WORDS>(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
         pixel = second.next(width);
     }
@@ -191,7 +194,7 @@ fn run<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
 }
 
 #[inline(never)]
-fn run_pooled<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+fn run_pooled<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
     let patch = take(&mut memory.scratch, 2 * layer.steps());
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
@@ -208,7 +211,7 @@ fn run_pooled<const WIDE: bool>(layer: &PackedConv<'_>, mut memory: Memory<'_>) 
             let pixels = [Pixel { y: y + row, x }, Pixel { y: y + row, x: x + 1 }];
             gather.widen(input, padding, pixels.map(|pixel| first_tap(&layer.window, pixel)), patch);
             let Some(two) = four.get_mut(2 * row * channels..) else { return };
-            routines::conv_2x4::<WIDE>(patch, layer.constants, two, &task);
+            routines::conv_2x4::<WORDS>(patch, layer.constants, two, &task);
         }
         for channel in (0..channels).step_by(4) {
             let upper = max_i8x4(word(four, channel), word(four, channels + channel));

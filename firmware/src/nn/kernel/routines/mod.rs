@@ -33,6 +33,31 @@ use portable as implementation;
 /// Bound on |bias + Σ x·w| of channels in odd bytes; see the module's text.
 pub const PAIRED_LIMIT: i64 = 1 << 23;
 
+/// Bound on |bias + Σ x·w| of channels stored as nibbles: 4096 times as much must fit an i32.
+pub const NIBBLE_LIMIT: i64 = 1 << 19;
+
+/// How a convolution's weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// Four bits a weight, −8..=7: four channels in a halfword.
+    Nibble,
+    /// A byte a weight, two channels in a halfword; see the module's text.
+    Paired,
+    /// Two bytes a weight.
+    Wide,
+}
+
+impl Packing {
+    /// Returns the words of weights of four channels a step, [`conv_2x4`]'s parameter.
+    pub const fn words(self) -> usize {
+        match self {
+            Packing::Nibble => 1,
+            Packing::Paired => 2,
+            Packing::Wide => 4,
+        }
+    }
+}
+
 /// Arguments of [`gather_2`]; the routine counts in it.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
@@ -173,21 +198,23 @@ pub fn gather_2(input: &[i8], padding: &[i8], words: &mut [u32], task: &mut Gath
 /// * `patch`: `[steps][2]` words, pairs of activations of either pixel.
 /// * `constants`: `[blocks]` of four start values, `[steps][2]` words of paired weights (channels 0 1 and
 ///   2 3), four multipliers. The start value of an odd channel is bias of the even one + 256 · its own.
-///   With `WIDE`: four biases, `[steps][4]` words of i16 pairs, four multipliers.
+///   With 4 `WORDS` a step: four biases, `[steps][4]` words of i16 pairs, four multipliers. With 1: four
+///   biases times 1, 16, 256, 4096, `[steps]` words whose halves are w0 + 8 + 16 (w1 + 8) + 256 (w2 + 8) +
+///   4096 w3, four multipliers.
 /// * `output`: `4 · blocks` bytes, and as many again from `pixel_stride` on.
 #[inline(always)]
-pub fn conv_2x4<const WIDE: bool>(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+pub fn conv_2x4<const WORDS: usize>(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     let (steps, blocks) = (task.steps as usize, task.blocks as usize);
     let is_empty = steps == 0 || blocks == 0;
-    let weights = if WIDE { 4 * steps } else { 2 * steps };
-    let fits = patch.len() >= 2 * steps && constants.len() >= blocks * (8 + weights);
+    let fits = patch.len() >= 2 * steps && constants.len() >= blocks * (8 + WORDS * steps);
     if is_empty || !fits || output.len() < task.pixel_stride as usize + 4 * blocks {
         return;
     }
-    if WIDE {
-        implementation::conv_2x4_wide(patch, constants, output, task);
-    } else {
-        implementation::conv_2x4(patch, constants, output, task);
+    match WORDS {
+        1 => implementation::conv_2x4_nibble(patch, constants, output, task),
+        2 => implementation::conv_2x4(patch, constants, output, task),
+        4 => implementation::conv_2x4_wide(patch, constants, output, task),
+        _ => {}
     }
 }
 

@@ -24,6 +24,12 @@ unsafe extern "C" {
         output: *mut i8,
         task: *const ConvTask,
     );
+    fn firmware_conv_2x4_nibble(
+        patch: *const u32,
+        constants: *const u32,
+        output: *mut i8,
+        task: *const ConvTask,
+    );
     fn firmware_winograd_2x4(
         tiles: *const u32,
         weights: *const u32,
@@ -74,6 +80,12 @@ pub fn conv_2x4(patch: &[u32], constants: &[u32], output: &mut [i8], task: &Conv
 pub fn conv_2x4_wide(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     // SAFETY: as for `conv_2x4`; the door counted the wider weights.
     unsafe { firmware_conv_2x4_wide(patch.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
+}
+
+#[inline(always)]
+pub fn conv_2x4_nibble(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    // SAFETY: as for `conv_2x4`; the door counted the narrower weights.
+    unsafe { firmware_conv_2x4_nibble(patch.as_ptr(), constants.as_ptr(), output.as_mut_ptr(), task) }
 }
 
 #[inline(always)]

@@ -66,7 +66,15 @@ pub fn conv_2x4_wide(patch: &[u32], constants: &[u32], output: &mut [i8], task: 
     conv(4, patch, constants, output, task);
 }
 
-/// Both, by the words of weights a step.
+/// See [`conv_2x4`](super::conv_2x4).
+pub fn conv_2x4_nibble(patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
+    conv(1, patch, constants, output, task);
+}
+
+/// Masks of a channel's digit, for channels 0 to 3 of a block.
+const DIGITS: [u32; 4] = [0x000f_000f, 0x00f0_00f0, 0x0f00_0f00, 0xf000_f000];
+
+/// All, by the words of weights a step.
 fn conv(words: usize, patch: &[u32], constants: &[u32], output: &mut [i8], task: &ConvTask) {
     let steps = task.steps as usize;
     let blocks = constants.chunks_exact(8 + words * steps).take(task.blocks as usize);
@@ -76,16 +84,27 @@ fn conv(words: usize, patch: &[u32], constants: &[u32], output: &mut [i8], task:
         // Second pixel first, so that a stride of 0 keeps the first.
         for pixel in [1, 0] {
             let mut sums: [i32; 4] = core::array::from_fn(|channel| start[channel] as i32);
-            for (x, w) in patch.chunks_exact(2).zip(weights.chunks_exact(words)) {
-                if words == 2 {
-                    paired(x[pixel], w[0], &mut sums[..2]);
-                    paired(x[pixel], w[1], &mut sums[2..]);
-                } else {
-                    sums = core::array::from_fn(|channel| smlad(x[pixel], w[channel], sums[channel]));
+            if words == 1 {
+                let sum =
+                    patch.chunks_exact(2).take(steps).fold(0, |acc, x| smlad(x[pixel], 0x0001_0001, acc));
+                for (channel, start) in sums.iter_mut().take(3).enumerate() {
+                    *start = start.wrapping_sub(sum.wrapping_shl(3 + 4 * channel as u32));
                 }
             }
-            if words == 2 {
-                part(&mut sums);
+            for (x, w) in patch.chunks_exact(2).zip(weights.chunks_exact(words)) {
+                match words {
+                    1 => sums = core::array::from_fn(|at| smlad(x[pixel], w[0] & DIGITS[at], sums[at])),
+                    2 => {
+                        paired(x[pixel], w[0], &mut sums[..2]);
+                        paired(x[pixel], w[1], &mut sums[2..]);
+                    }
+                    _ => sums = core::array::from_fn(|at| smlad(x[pixel], w[at], sums[at])),
+                }
+            }
+            match words {
+                1 => sums.iter_mut().enumerate().for_each(|(channel, sum)| *sum >>= 4 * channel),
+                2 => part(&mut sums),
+                _ => {}
             }
             let at = pixel * task.pixel_stride as usize + 4 * block;
             for (channel, &sum) in sums.iter().enumerate() {
