@@ -14,6 +14,7 @@ use host::device::build::{Board, build, build_plan};
 use host::device::client::Client;
 use host::device::emulator::Emulator;
 use host::device::hil;
+use host::evaluate::calibration::Confidence;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options, Profile};
 use shared::preprocess::quantize_pixels;
@@ -136,7 +137,7 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
         let network = network.to_firmware().unwrap();
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
-            let elf = build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8]).unwrap();
+            let elf = build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8], Confidence::default()).unwrap();
             let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
             let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
             assert_eq!(client.hello().unwrap().kernels, "dsp");

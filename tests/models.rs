@@ -48,7 +48,7 @@ fn manifests_describe_the_files_beside_them() {
 fn the_generated_network_is_what_codegen_makes_of_the_int8_file() {
     let dir = committed("small");
     let plan = NetworkPlan::new(&dir.read_firmware().unwrap(), Options::default()).unwrap();
-    let generated = codegen::generate(&plan, "small", dir.network_hash().unwrap()).unwrap();
+    let generated = codegen::generate(&plan, "small", dir.network_hash().unwrap(), dir.confidence().unwrap()).unwrap();
     let source = std::fs::read_to_string(dir.path().join(codegen::SOURCE_FILE)).unwrap();
     let weights = std::fs::read(dir.path().join(codegen::WEIGHTS_FILE)).unwrap();
     assert!(source == generated.source && weights == generated.weights, "run `cargo run -p host -- codegen`");

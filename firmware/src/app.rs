@@ -138,7 +138,8 @@ impl App {
         // arg_max is below CLASSES; the fall-back is never taken.
         let label = Label::from_index(class).unwrap_or(Label::TShirt);
         let shares = confidences(&logits, model::CONFIDENCE_MULTIPLIER);
-        let Ok(()) = ui::result::draw(&mut self.screen, &pixels, label, &shares);
+        let is_sure = shares.get(class).is_some_and(|&share| share >= model::UNSURE_BELOW);
+        let Ok(()) = ui::result::draw(&mut self.screen, &pixels, label, &shares, is_sure);
         Event::Classified(label, answer)
     }
 

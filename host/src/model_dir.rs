@@ -7,6 +7,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::identity::sha256_hex;
+use crate::evaluate::calibration::{Calibration, Confidence};
 use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
 use crate::quantize::LayerGrid;
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub calibration_images: usize,
     /// Fractions of images classified correctly.
     pub accuracy: Accuracies,
+    /// How confidences are scaled and what they are worth; none for models made before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Weights, biases and requantization tables as the firmware stores them.
     pub weight_bytes: usize,
     /// Bytes of the activation arena.
@@ -219,6 +223,18 @@ impl ModelDir {
     pub fn read_firmware(&self) -> Result<FirmwareNetwork> {
         let network = self.read_int8()?.1.to_firmware();
         network.with_context(|| format!("{}", self.int8_onnx().display()))
+    }
+
+    /// Returns what the firmware's confidences are scaled with: the manifest's, or nothing special.
+    ///
+    /// # Errors
+    /// Where there is a manifest but it is damaged.
+    pub fn confidence(&self) -> Result<Confidence> {
+        if !self.manifest_path().exists() {
+            return Ok(Confidence::default());
+        }
+        let calibration = self.manifest()?.calibration;
+        Ok(calibration.map_or_else(Confidence::default, |calibration| calibration.confidence()))
     }
 
     /// Returns the first eight bytes of the int8 file's sha256.

@@ -22,8 +22,10 @@ pub const NAME: &str = "small";
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
 pub const NETWORK_HASH: [u8; 8] = [228, 114, 188, 154, 45, 168, 224, 39];
-/// Logit step × log2(e) × 256, for `nn::confidence`.
+/// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
 pub const CONFIDENCE_MULTIPLIER: i32 = 229602192;
+/// A winner with a smaller share, in 256ths, is marked as unsure.
+pub const UNSURE_BELOW: u16 = 0;
 
 static WEIGHT_FILE: Aligned<64808> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();

@@ -28,6 +28,7 @@ const BAR: Size = Size::new(65, 5);
 /// * `pixels`: `[28][28]` gray bytes, what the network saw.
 /// * `class`: the winner.
 /// * `shares`: `[10]` confidences in 256ths, from [`confidences`](crate::nn::confidence::confidences).
+/// * `is_sure`: whether the class is named without a question mark.
 ///
 /// # Errors
 /// Whatever the target answers.
@@ -36,6 +37,7 @@ pub fn draw<D>(
     pixels: &[u8; PIXELS],
     class: Label,
     shares: &[u16; CLASSES],
+    is_sure: bool,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget,
@@ -44,7 +46,10 @@ where
     target.clear(Gray8::BLACK.into())?;
     draw_thumbnail(target, pixels)?;
     let title = MonoTextStyle::new(&FONT_6X10, WHITE.into());
-    Text::new(class.name(), Point::new(COLUMN, 10), title).draw(target)?;
+    let end = Text::new(class.name(), Point::new(COLUMN, 10), title).draw(target)?;
+    if !is_sure {
+        Text::new("?", end, title).draw(target)?;
+    }
     for (rank, label) in top_three(class, shares).into_iter().enumerate() {
         let top = ROWS.0 + ROWS.1 * rank as i32;
         draw_bar(target, top, label, shares[label.index()], rank == 0)?;
@@ -124,7 +129,7 @@ mod tests {
     fn the_thumbnail_is_the_image_twice_as_large() {
         let pixels: [u8; PIXELS] = core::array::from_fn(|index| (index % 256) as u8);
         let mut screen = Screen::new();
-        draw(&mut screen, &pixels, Label::Bag, &[25; 10]).unwrap();
+        draw(&mut screen, &pixels, Label::Bag, &[25; 10], true).unwrap();
         for (row, column) in [(0, 0), (5, 9), (27, 27)] {
             let corner = THUMBNAIL + Point::new(2 * column, 2 * row);
             for offset in [Point::new(0, 0), Point::new(1, 1)] {
@@ -139,12 +144,24 @@ mod tests {
         let mut shares = [0; CLASSES];
         (shares[3], shares[0]) = (192, 64);
         let mut screen = Screen::new();
-        draw(&mut screen, &[0; PIXELS], Label::Dress, &shares).unwrap();
+        draw(&mut screen, &[0; PIXELS], Label::Dress, &shares, true).unwrap();
         let length = |rank: i32, shade: Gray8| {
             let y = ROWS.0 + ROWS.1 * rank + 9;
             (0..BAR.width as i32).filter(|x| screen.pixel(Point::new(COLUMN + x, y)) == Some(shade)).count()
         };
         assert_eq!((length(0, WHITE), length(1, DIM), length(2, DIM)), (48, 16, 0));
+    }
+
+    #[test]
+    fn an_unsure_answer_has_a_question_mark_behind_its_class() {
+        let title = |is_sure| {
+            let mut screen = Screen::new();
+            draw(&mut screen, &[0; PIXELS], Label::AnkleBoot, &[25; 10], is_sure).unwrap();
+            let lit = |x: i32| (0..14).any(|y| screen.pixel(Point::new(x, y)) == Some(WHITE));
+            (COLUMN..128).filter(|&x| lit(x)).max()
+        };
+        let (sure, unsure) = (title(true).unwrap(), title(false).unwrap());
+        assert!(sure < unsure && unsure < 128, "{sure}, {unsure}");
     }
 
     #[test]
@@ -157,7 +174,7 @@ mod tests {
             64,
             { buffer_size::<BinaryColor>(128, 64) },
         >::new();
-        draw(&mut screen, &[200; PIXELS], Label::Coat, &[25; 10]).unwrap();
+        draw(&mut screen, &[200; PIXELS], Label::Coat, &[25; 10], true).unwrap();
         assert!(screen.data().iter().any(|&byte| byte != 0));
     }
 }

@@ -19,6 +19,7 @@ use crate::device::build::{Board, build_plan};
 use crate::device::client::Client;
 use crate::device::emulator::Emulator;
 use crate::device::{DeviceError, image};
+use crate::evaluate::calibration::Confidence;
 use crate::plan::NetworkPlan;
 use peers::Peer;
 
@@ -119,7 +120,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let board = Board::Mps2An386;
     let mut hash = [0; 8];
     hash.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
-    let elf = build_plan(board, plan, &format!("bench-{name}"), hash)?;
+    let elf = build_plan(board, plan, &format!("bench-{name}"), hash, Confidence::default())?;
     let bytes = std::fs::read(&elf).with_context(|| elf.display().to_string())?;
     let reach = image::reach(&bytes)?;
     let out = elf.with_extension("counts");

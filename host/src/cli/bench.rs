@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 
+use super::bench_train::TrainBenchArgs;
 use super::{Failure, print_json, print_line, shown};
 use crate::bench::{self, NetworkCount, networks};
 use crate::model_dir::ModelDir;
@@ -16,6 +17,8 @@ use crate::report::{kernels, table};
 pub(super) enum BenchCommand {
     /// Count instructions of the kernels in the emulator, layer by layer
     Kernels(KernelsArgs),
+    /// Time an epoch here and in PyTorch
+    Train(TrainBenchArgs),
     /// Print the recorded counts as the README's table
     Table,
 }
@@ -48,6 +51,7 @@ impl BenchCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
             BenchCommand::Kernels(args) => args.run(),
+            BenchCommand::Train(args) => args.run(),
             BenchCommand::Table => {
                 let path = kernels::record_path();
                 let text = std::fs::read(&path).with_context(|| shown(&path))?;
@@ -98,7 +102,7 @@ impl KernelsArgs {
 }
 
 fn default_networks() -> Vec<String> {
-    let models = ["models/small", "models/article"].map(|path| crate::project_root().join(path));
+    let models = ["models/nano", "models/small", "models/flagship", "models/article"].map(|path| crate::project_root().join(path));
     let models = models.iter().filter(|path| path.is_dir()).map(|path| path.display().to_string());
     networks::NAMES.map(str::to_owned).into_iter().chain(models).collect()
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each from clap types to a call into the library.
 
 mod bench;
+mod bench_train;
 mod codegen;
 mod data;
 mod device;
@@ -8,6 +9,7 @@ mod export;
 mod models;
 mod progress;
 mod quantize;
+mod robustness;
 mod train;
 mod verify;
 
@@ -20,6 +22,7 @@ use thiserror::Error;
 use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
 use crate::device::DeviceError;
 use crate::plan::PlanningError;
+use crate::train::recipe::RecipeError;
 
 /// Trains, checks and ships a clothing classifier for a microcontroller.
 #[derive(Debug, Parser)]
@@ -52,9 +55,11 @@ enum Command {
     Codegen(codegen::CodegenArgs),
     /// Run the test images through every engine and compare
     Verify(verify::VerifyArgs),
+    /// Measure accuracy on corrupted test images
+    Robustness(robustness::RobustnessArgs),
     /// List the models with their figures, as the README's table
     Models(models::ModelsArgs),
-    /// Count what the kernels need, beside what others need
+    /// Measure kernels and training, beside what others need
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     /// Build, emulate and test the firmware
@@ -115,6 +120,7 @@ pub fn run() -> u8 {
         Command::Quantize(args) => args.run(),
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Robustness(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Bench(command) => command.run(),
         Command::Device(command) => command.run(),
@@ -142,6 +148,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if let Some(DeviceError::Missing(_)) = cause.downcast_ref() {
             return 5;
+        }
+        if cause.is::<RecipeError>() {
+            return 2;
         }
         if let Some(PlanningError::Flash { .. }) = cause.downcast_ref() {
             return 4;

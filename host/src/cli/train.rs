@@ -10,11 +10,14 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
-use crate::dataset::Kind;
-use crate::evaluate::accuracy_of;
+use crate::dataset::split::split;
+use crate::dataset::{Dataset, Kind};
+use crate::evaluate::calibration::{Calibration, Judged};
+use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
 use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
 use crate::plan::{NetworkPlan, Options, Profile};
-use crate::runtime::{integer, tract};
+use crate::quantize::network::FirmwareNetwork;
+use crate::runtime::{Engine, integer, tract};
 use crate::train::device::Backend;
 use crate::train::phases::{Phases, Trained};
 use crate::train::recipe::{OptimizerName, QuantizationAware, RecipeFile, Schedule};
@@ -239,10 +242,9 @@ impl TrainArgs {
         let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test, self.quiet)?;
         let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
         let plan = NetworkPlan::new(&network, Options::default())?;
-        super::codegen::write(&plan, &dir, dir.path())?;
         let smallest = NetworkPlan::new(&network, Profile::Size)?;
         let best = &outcome.history[outcome.best];
-        let test = test_accuracy(&dir, &network, &dataset.test, best.validation_accuracy)?;
+        let (test, calibration) = judge(&dir, &network, &dataset, &recipe, best.validation_accuracy)?;
         let manifest = Manifest {
             name: dir.name(),
             network: name,
@@ -253,6 +255,7 @@ impl TrainArgs {
             best_epoch: best.epoch,
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
             accuracy: test,
+            calibration: Some(calibration),
             weight_bytes: smallest.constant_bytes(),
             activation_bytes: smallest.arena_bytes(),
             macs: network.with_network(|network| network.macs()),
@@ -260,6 +263,7 @@ impl TrainArgs {
             int8_sha256,
         };
         dir.write_manifest(&manifest)?;
+        super::codegen::write(&plan, &dir, dir.path())?;
         let seconds: f64 = outcome.history.iter().map(|record| record.seconds).sum();
         let summary = Summary {
             model: dir.name(),
@@ -273,14 +277,18 @@ impl TrainArgs {
                 dir.manifest_path(),
                 dir.history(),
                 dir.weights(),
+                dir.grids_path(),
                 dir.float_onnx(),
                 dir.int8_onnx(),
                 dir.path().join(crate::codegen::SOURCE_FILE),
                 dir.path().join(crate::codegen::WEIGHTS_FILE),
                 checkpoint.clone(),
+                rounding_checkpoint.clone(),
             ]
-            .map(|path| shown(&path))
-            .to_vec(),
+            .iter()
+            .filter(|path| path.exists())
+            .map(|path| shown(path))
+            .collect(),
         };
         if self.json { print_json(&summary) } else { print_summary(&summary, &manifest, &dir) }
     }
@@ -330,17 +338,27 @@ fn value_name(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Reads the test set: once, for the report.
-fn test_accuracy(
+/// Fits the confidences on the validation images and reads the test set: once, for the report.
+fn judge(
     dir: &ModelDir,
-    network: &crate::quantize::network::FirmwareNetwork,
-    test: &crate::dataset::Samples,
+    network: &FirmwareNetwork,
+    dataset: &Dataset,
+    recipe: &Recipe,
     validation: f64,
-) -> Result<Accuracies> {
+) -> Result<(Accuracies, Calibration)> {
     let model = dir.read_float()?.context("the float file was written just now")?;
-    let float = accuracy_of(&mut tract::Tract::float(&model)?, test)?;
-    let int8 = accuracy_of(&mut integer::Integer::new(network.clone(), false), test)?;
-    Ok(Accuracies { float, int8, validation })
+    let float = accuracy_of(&mut tract::Tract::float(&model)?, &dataset.test)?;
+    let mut engine = integer::Integer::new(network.clone(), false);
+    let kept = split(dataset.train.len(), recipe.validation_split, recipe.seed)?.validation;
+    let kept = dataset.train.select(&kept);
+    let (on_kept, on_test) = (engine.logits(&kept)?, engine.logits(&dataset.test)?);
+    let test = Judged { logits: &on_test, labels: &dataset.test.labels };
+    let scale = network.quantized().logit_scale();
+    let calibration = Calibration::fit(Judged { logits: &on_kept, labels: &kept.labels }, test, scale)
+        .context("the confidences' temperature")?;
+    let classes: Vec<usize> = on_test.iter().map(arg_max_f32).collect();
+    let int8 = accuracy(&classes, &dataset.test.labels);
+    Ok((Accuracies { float, int8, validation }, calibration))
 }
 
 fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {
@@ -353,6 +371,16 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Resu
         100.0 * summary.test_accuracy.float,
         100.0 * summary.test_accuracy.int8
     ))?;
+    if let Some(calibration) = &manifest.calibration {
+        print_line(format_args!(
+            "  confidences: temperature {:.2}, calibration error {:.2} % ({:.2} % without); sure of {:.1} % of the images, {:.2} % of those right",
+            calibration.temperature,
+            100.0 * calibration.ece,
+            100.0 * calibration.ece_plain,
+            100.0 * calibration.coverage,
+            100.0 * calibration.answered_accuracy
+        ))?;
+    }
     print_line(format_args!(
         "  {} bytes of weights and tables, {} bytes of activations, {} multiply-accumulates, {:.1} s an epoch",
         manifest.weight_bytes, manifest.activation_bytes, manifest.macs, summary.seconds_per_epoch

@@ -9,8 +9,9 @@ use firmware::nn::kernel::packed::conv::PackedConv;
 use firmware::nn::kernel::packed::plane::PlaneConv;
 use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Step};
-use firmware::nn::requantize::{Requantization, multiplier_from_real};
+use firmware::nn::requantize::Requantization;
 
+use crate::evaluate::calibration::{Confidence, confidence_multiplier};
 use crate::plan::NetworkPlan;
 use crate::quantize::QuantizeError;
 
@@ -32,16 +33,21 @@ pub struct Generated {
 ///
 /// * `name`: shown on the board's screen and in its log.
 /// * `hash`: first eight bytes of the int8 ONNX file's sha256.
+/// * `confidence`: how its shares are scaled and when it is unsure.
 ///
 /// # Errors
 /// [`QuantizeError::Multiplier`] where the logits' scale does not fit the integer softmax.
-pub fn generate(plan: &NetworkPlan, name: &str, hash: [u8; 8]) -> Result<Generated, QuantizeError> {
+pub fn generate(
+    plan: &NetworkPlan,
+    name: &str,
+    hash: [u8; 8],
+    confidence: Confidence,
+) -> Result<Generated, QuantizeError> {
     let quantized = plan.network().quantized();
-    let logit_scale = f64::from(quantized.logit_scale());
-    let confidence = multiplier_from_real(logit_scale * std::f64::consts::LOG2_E * 256.0)
+    let multiplier = confidence_multiplier(quantized.logit_scale(), confidence.temperature)
         .map_err(|source| QuantizeError::Multiplier { layer: quantized.layers.len(), source })?;
     let mut generator = Generator { source: String::new(), words: Vec::new() };
-    generator.head(plan, name, hash, confidence);
+    generator.head(plan, name, hash, multiplier, confidence.unsure_below);
     let count = plan.with_steps(|steps| {
         for (index, step) in steps.iter().enumerate() {
             generator.step(index, step);
@@ -65,7 +71,7 @@ impl Generator {
         let _ = writeln!(self.source, "{text}");
     }
 
-    fn head(&mut self, plan: &NetworkPlan, name: &str, hash: [u8; 8], confidence: i32) {
+    fn head(&mut self, plan: &NetworkPlan, name: &str, hash: [u8; 8], multiplier: i32, unsure_below: u16) {
         let options = plan.options();
         let flash = options.budget().map_or_else(String::new, |budget| format!(" --flash {budget}"));
         let profile = options.profile.name();
@@ -80,8 +86,10 @@ impl Generator {
         self.line(format_args!("pub const PROFILE: &str = {profile:?};"));
         self.line("/// First eight bytes of the sha256 of the int8 ONNX file it was generated from.");
         self.line(format_args!("pub const NETWORK_HASH: [u8; 8] = {hash:?};"));
-        self.line("/// Logit step × log2(e) × 256, for `nn::confidence`.");
-        self.line(format_args!("pub const CONFIDENCE_MULTIPLIER: i32 = {confidence};"));
+        self.line("/// Logit step / temperature × log2(e) × 256, for `nn::confidence`.");
+        self.line(format_args!("pub const CONFIDENCE_MULTIPLIER: i32 = {multiplier};"));
+        self.line("/// A winner with a smaller share, in 256ths, is marked as unsure.");
+        self.line(format_args!("pub const UNSURE_BELOW: u16 = {unsure_below};"));
         self.line("");
         self.line("static WEIGHT_FILE: Aligned<WEIGHT_BYTES> = Aligned(*include_bytes!(\"weights.bin\"));");
         self.line("const WORDS: &[u32] = WEIGHT_FILE.words();");

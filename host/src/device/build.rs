@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::DeviceError;
 use crate::codegen;
+use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
 
@@ -41,16 +42,22 @@ const DEBIAN_TOOLCHAIN: &str = "debian";
 /// or the reason why no code could be generated.
 pub fn build(board: Board, dir: &ModelDir, options: Options) -> anyhow::Result<PathBuf> {
     let plan = NetworkPlan::new(&dir.read_firmware()?, options)?;
-    build_plan(board, &plan, &dir.name(), dir.network_hash()?)
+    build_plan(board, &plan, &dir.name(), dir.network_hash()?, dir.confidence()?)
 }
 
 /// Builds the board with a plan; see [`build`].
 ///
 /// # Errors
 /// As [`build`].
-pub fn build_plan(board: Board, plan: &NetworkPlan, name: &str, hash: [u8; 8]) -> anyhow::Result<PathBuf> {
+pub fn build_plan(
+    board: Board,
+    plan: &NetworkPlan,
+    name: &str,
+    hash: [u8; 8],
+    confidence: Confidence,
+) -> anyhow::Result<PathBuf> {
     let root = crate::project_root();
-    let generated = codegen::generate(plan, name, hash)?;
+    let generated = codegen::generate(plan, name, hash, confidence)?;
     let folder = root.join("target/networks").join(format!("{name}-{}", plan.options()));
     crate::files::write_if_changed(&folder.join(codegen::SOURCE_FILE), generated.source.as_bytes())?;
     crate::files::write_if_changed(&folder.join(codegen::WEIGHTS_FILE), &generated.weights)?;

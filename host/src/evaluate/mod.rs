@@ -1,5 +1,7 @@
 //! Accuracy and agreement from logits and labels.
 
+pub mod calibration;
+pub mod corrupt;
 pub mod roundtrip;
 pub mod verify;
 

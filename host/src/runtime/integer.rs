@@ -1,10 +1,12 @@
 //! The firmware's own `infer`, run on the desktop.
 
 use anyhow::Result;
-use shared::PIXELS;
+use rayon::prelude::*;
+use shared::{CLASSES, PIXELS};
 use shared::preprocess::quantize_pixels;
 
 use super::{Answer, Engine};
+use crate::dataset::Samples;
 use crate::quantize::network::FirmwareNetwork;
 use crate::quantize::swap_inner;
 
@@ -27,12 +29,23 @@ impl Engine for Integer {
         "integer"
     }
 
+    fn logits(&mut self, samples: &Samples) -> Result<Vec<[f32; CLASSES]>> {
+        let one = |index| self.answer_of(samples.image(index)).map(|answer| answer.logits);
+        (0..samples.len()).into_par_iter().map(one).collect()
+    }
+
     fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+        self.answer_of(image)
+    }
+}
+
+impl Integer {
+    fn answer_of(&self, image: &[u8; PIXELS]) -> Result<Answer> {
         let scale = self.network.quantized().logit_scale();
         let mut activations = Vec::new();
         let logits = self.network.with_network(|network| {
             let mut arena = vec![0; network.arena_bytes()];
-            let mut logits = [0; shared::CLASSES];
+            let mut logits = [0; CLASSES];
             let watched =
                 network.infer_watched(&quantize_pixels(image), &mut arena, &mut logits, |index, values| {
                     if self.watch {

@@ -1,16 +1,36 @@
 //! ONNX file → burn network again, through burn-import, to prove that the file says what was trained.
 //!
-//! burn-import generates source code. The code for each named network is compiled in (`small`,
-//! `article`); at run time burn-import converts the file at hand, its code is compared with the
+//! burn-import generates source code. The code for each named network is compiled in; at run time burn-import converts the file at hand, its code is compared with the
 //! compiled one, and the weights it extracted are loaded into that. So what runs is exactly what
 //! burn-import makes of the file.
 
-#[rustfmt::skip]
-#[allow(missing_docs, unused_qualifications, clippy::all)]
-mod article;
-#[rustfmt::skip]
-#[allow(missing_docs, unused_qualifications, clippy::all)]
-mod small;
+macro_rules! compiled {
+    ($($module:ident for $name:ident),+) => {
+        $(#[rustfmt::skip]
+        #[allow(missing_docs, unused_qualifications, clippy::all)]
+        mod $module;)+
+
+        /// Returns the source compiled in for a network.
+        fn compiled_source(name: NetName) -> &'static str {
+            match name {
+                $(NetName::$name => include_str!(concat!(stringify!($module), ".rs")),)+
+            }
+        }
+
+        /// Runs the code compiled in for a network with these weights.
+        fn run(name: NetName, weights: Bytes, samples: &Samples) -> Vec<[f32; CLASSES]> {
+            let device = device::cpu();
+            match name {
+                $(NetName::$name => {
+                    let model = $module::Model::from_bytes(weights, &device);
+                    logits_of(samples, &device, |images| model.forward(images))
+                })+
+            }
+        }
+    };
+}
+
+compiled!(article for Article, nano for Nano, small for Small, flagship for Flagship);
 
 use std::path::Path;
 
@@ -22,42 +42,20 @@ use super::architecture::NetName;
 use super::{device, logits_of};
 use crate::dataset::Samples;
 
-/// Returns the source compiled in for a network.
-fn compiled_source(name: NetName) -> Option<&'static str> {
-    match name {
-        NetName::Small => Some(include_str!("small.rs")),
-        NetName::Article => Some(include_str!("article.rs")),
-        NetName::Nano | NetName::Flagship => None,
-    }
-}
-
-/// Imports `onnx` and returns the logits of all `samples`; `None` for networks that are not compiled in.
+/// Imports `onnx` and returns the logits of all `samples`.
 ///
 /// # Errors
 /// A message where burn-import refuses the file or its code is not the one compiled in.
-pub fn logits(name: NetName, onnx: &Path, samples: &Samples) -> Result<Option<Vec<[f32; CLASSES]>>, String> {
-    let Some(compiled) = compiled_source(name) else { return Ok(None) };
+pub fn logits(name: NetName, onnx: &Path, samples: &Samples) -> Result<Vec<[f32; CLASSES]>, String> {
     let (source, weights) = import(onnx)?;
-    if body(&source) != body(compiled) {
+    if body(&source) != body(compiled_source(name)) {
         return Err(format!(
             "{}: burn-import makes other code of it than of an untrained {} network; export it again",
             onnx.display(),
             name.name()
         ));
     }
-    let device = device::cpu();
-    let bytes = Bytes::from_bytes_vec(weights);
-    Ok(Some(match name {
-        NetName::Small => {
-            let model = small::Model::from_bytes(bytes, &device);
-            logits_of(samples, &device, |images| model.forward(images))
-        }
-        NetName::Article => {
-            let model = article::Model::from_bytes(bytes, &device);
-            logits_of(samples, &device, |images| model.forward(images))
-        }
-        NetName::Nano | NetName::Flagship => return Ok(None),
-    }))
+    Ok(run(name, Bytes::from_bytes_vec(weights), samples))
 }
 
 /// Runs burn-import; returns the generated source and the burnpack weights.
@@ -116,13 +114,12 @@ mod tests {
             let path = folder.path().join("network.onnx");
             std::fs::write(&path, net.to_onnx().unwrap()).unwrap();
             let (source, _) = import(&path).unwrap();
-            let Some(compiled) = compiled_source(name) else { continue };
-            if body(&source) != body(compiled) {
+            if body(&source) != body(compiled_source(name)) {
                 let fresh = crate::project_root().join(format!("target/reimport/{}.rs", name.name()));
                 crate::files::write_whole(&fresh, source.as_bytes()).unwrap();
                 panic!("host/src/train/reimport/{}.rs is out of date; see {}", name.name(), fresh.display());
             }
-            let (ours, theirs) = (net.logits(&samples), logits(name, &path, &samples).unwrap().unwrap());
+            let (ours, theirs) = (net.logits(&samples), logits(name, &path, &samples).unwrap());
             for (index, (a, b)) in ours.iter().zip(&theirs).enumerate() {
                 for (a, b) in a.iter().zip(b) {
                     assert!((a - b).abs() <= 1e-5, "{name:?}, image {index}: {a} against {b}");

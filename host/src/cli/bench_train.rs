@@ -1,0 +1,155 @@
+//! `host bench train`: seconds an epoch here and in PyTorch, in one run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, print_json, print_line};
+use crate::dataset::split::split;
+use crate::dataset::{self, Choice, Dataset};
+use crate::train::device::Backend;
+use crate::train::run::Job;
+use crate::train::{Interrupt, NetName, Recipe, train};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "PyTorch is whatever `--python` imports as torch; without it only this side is timed:\n  \
+python3 -m venv .venv && .venv/bin/pip install torch numpy\n  \
+host bench train --python .venv/bin/python\n\n\
+Both train on the same images with the same batch and validate after every epoch; the fastest epoch counts. \
+PyTorch runs with glibc told to keep its large blocks, which nearly doubles its speed, and without augmentation."
+)]
+pub(super) struct TrainBenchArgs {
+    /// Which network, by its default recipe
+    #[arg(long, value_enum, default_value = "article")]
+    net: NetName,
+    /// Threads of either side
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Epochs of either side
+    #[arg(long, default_value_t = 2)]
+    epochs: usize,
+    /// The Python that has PyTorch
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+    /// Folder with the four IDX files
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    network: &'static str,
+    threads: usize,
+    images: usize,
+    host_seconds_per_epoch: f64,
+    /// None where PyTorch is not installed.
+    pytorch_seconds_per_epoch: Option<f64>,
+    /// Ours / PyTorch's.
+    ratio: Option<f64>,
+    pytorch: Option<String>,
+}
+
+/// What the script prints.
+#[derive(Debug, Deserialize)]
+struct Timed {
+    seconds_per_epoch: f64,
+    torch: String,
+}
+
+impl TrainBenchArgs {
+    pub(super) fn run(self) -> Result<()> {
+        if self.threads == 0 || self.epochs == 0 {
+            return Err(Failure::Usage("--threads and --epochs must be at least 1".into()).into());
+        }
+        // Before anything starts the pool.
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build_global()
+            .context("the threads were started before they were counted")?;
+        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), |line| eprintln!("{line}"))?;
+        let mut recipe = Recipe::default_for(self.net);
+        recipe.epochs = self.epochs;
+        recipe.quantization = None;
+        let count = split(dataset.train.len(), recipe.validation_split, recipe.seed)?.train.len();
+        let ours = self.ours(&dataset, &recipe)?;
+        let theirs = self.theirs(recipe.batch_size, count);
+        if let Err(absent) = &theirs {
+            eprintln!("PyTorch skipped: {absent:#}");
+        }
+        let theirs = theirs.ok();
+        let report = Report {
+            network: self.net.name(),
+            threads: self.threads,
+            images: count,
+            host_seconds_per_epoch: ours,
+            pytorch_seconds_per_epoch: theirs.as_ref().map(|timed| timed.seconds_per_epoch),
+            ratio: theirs.as_ref().map(|timed| ours / timed.seconds_per_epoch),
+            pytorch: theirs.map(|timed| timed.torch),
+        };
+        if self.json {
+            return print_json(&report);
+        }
+        print_line(format_args!(
+            "{}, {} images an epoch, {} thread(s): {ours:.2} s here",
+            report.network, report.images, report.threads
+        ))?;
+        match (report.pytorch_seconds_per_epoch, report.ratio, report.pytorch) {
+            (Some(theirs), Some(ratio), Some(version)) => {
+                print_line(format_args!("PyTorch {version}: {theirs:.2} s, ratio {ratio:.2}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ours(&self, dataset: &Dataset, recipe: &Recipe) -> Result<f64> {
+        let checkpoint = std::env::temp_dir().join(format!("bench-train-{}.bin", std::process::id()));
+        let job = Job {
+            name: self.net,
+            recipe,
+            dataset,
+            device: Backend::Cpu.device().map_err(Failure::Usage)?,
+            checkpoint: &checkpoint,
+            resume: false,
+            start: None,
+            teacher: None,
+        };
+        let outcome = train(&job, &Interrupt::new(false), &mut ());
+        let _ = std::fs::remove_file(&checkpoint);
+        let outcome = outcome?.ok_or_else(|| anyhow!("nothing interrupts this"))?;
+        Ok(outcome.history.iter().map(|record| record.seconds).fold(f64::INFINITY, f64::min))
+    }
+
+    fn theirs(&self, batch_size: usize, count: usize) -> Result<Timed> {
+        let folder = self.data.clone().or_else(|| std::env::var_os("FASHION_MNIST_DIR").map(PathBuf::from));
+        let folder = folder.unwrap_or_else(|| crate::project_root().join("data/fashion-mnist"));
+        let script = crate::project_root().join("scripts/train_pytorch.py");
+        let numbers = [batch_size, count, self.threads, self.epochs].map(|number| number.to_string());
+        let output = Command::new(&self.python)
+            .arg(&script)
+            .arg(&folder)
+            .arg(self.net.name())
+            .args(numbers)
+            .envs([("MALLOC_MMAP_THRESHOLD_", "4294967296"), ("MALLOC_TRIM_THRESHOLD_", "4294967296")])
+            .output()
+            .with_context(|| self.python.display().to_string())?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(anyhow!("{}: {}", self.python.display(), last_line(&text, &script)));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// The last line that says something.
+fn last_line<'a>(text: &'a str, script: &'a Path) -> std::borrow::Cow<'a, str> {
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.map_or_else(|| script.to_string_lossy(), Into::into)
+}

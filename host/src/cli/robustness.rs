@@ -1,0 +1,96 @@
+//! `host robustness`: accuracy on corrupted test images, float and int8.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::{DataArgs, print_json, print_line};
+use crate::dataset::Samples;
+use crate::evaluate::accuracy_of;
+use crate::evaluate::corrupt::Corruption;
+use crate::model_dir::ModelDir;
+use crate::report::table;
+use crate::runtime::{integer, tract};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Corruptions are this project's own and the same in every run. The clean figure stands first.\n\n\
+Examples:\n  host robustness --model models/nano\n  host robustness --model models/nano --images 1000 --json"
+)]
+pub(super) struct RobustnessArgs {
+    /// Model folder
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// Only the first so many test images
+    #[arg(long, value_name = "COUNT")]
+    images: Option<usize>,
+    /// Keep the figures as robustness.json in the model's folder
+    #[arg(long, conflicts_with = "images")]
+    record: bool,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    model: String,
+    images: usize,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    corruption: &'static str,
+    strength: usize,
+    amount: Option<f64>,
+    /// Fraction classified correctly; none where the model's float file is not kept.
+    float: Option<f64>,
+    int8: f64,
+}
+
+impl RobustnessArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let dir = ModelDir::new(&self.model);
+        let mut int8 = integer::Integer::new(dir.read_firmware()?, false);
+        let mut float = dir.read_float()?.map(|model| tract::Tract::float(&model)).transpose()?;
+        let dataset = self.data.load()?;
+        let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
+        let mut row = |corruption, strength, amount, samples: &Samples| -> Result<Row> {
+            let float = float.as_mut().map(|engine| accuracy_of(engine, samples)).transpose()?;
+            Ok(Row { corruption, strength, amount, float, int8: accuracy_of(&mut int8, samples)? })
+        };
+        let mut rows = vec![row("none", 0, None, &test)?];
+        for corruption in Corruption::ALL {
+            for strength in 1..=3 {
+                eprintln!("{} {strength}", corruption.name());
+                let samples = corruption.apply(&test, strength);
+                rows.push(row(corruption.name(), strength, Some(corruption.amount(strength)), &samples)?);
+            }
+        }
+        let report = Report { model: dir.name(), images: test.len(), rows };
+        if self.record {
+            let text = serde_json::to_string_pretty(&report)? + "\n";
+            crate::files::write_whole(&dir.path().join("robustness.json"), text.as_bytes())?;
+        }
+        if self.json {
+            return print_json(&report);
+        }
+        let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
+        let lines = report.rows.iter().map(|row| {
+            vec![
+                row.corruption.to_owned(),
+                row.amount.map_or("–".into(), |amount| amount.to_string()),
+                row.float.map_or("–".into(), percent),
+                percent(row.int8),
+            ]
+        });
+        let lines: Vec<Vec<String>> = lines.collect();
+        print_line(table::format(&["corruption", "amount", "float", "int8"], &lines).trim_end())
+    }
+}

@@ -1,0 +1,187 @@
+//! Photographs are never as clean as the data set: seven deterministic corruptions at three strengths.
+//!
+//! Every image gets its own direction, angle or noise from its index, so that two runs corrupt alike.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use shared::{PIXELS, SIDE};
+
+use crate::dataset::Samples;
+
+/// What is done to an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Corruption {
+    /// Moved by 1, 2 or 3 pixels, one of eight directions.
+    Shift,
+    /// Turned by 5, 10 or 20 degrees, either way.
+    Rotation,
+    /// Scaled by 10, 20 or 30 %, up or down.
+    Scale,
+    /// Blurred by a Gaussian of 0.5, 0.8 or 1.2 pixels.
+    Blur,
+    /// Gaussian noise of 10, 20 or 40 grays.
+    Noise,
+    /// Raised by 15, 30 or 60 grays.
+    Brightness,
+    /// Multiplied by 0.75, 0.5 or 0.3.
+    Contrast,
+}
+
+impl Corruption {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Shift,
+        Self::Rotation,
+        Self::Scale,
+        Self::Blur,
+        Self::Noise,
+        Self::Brightness,
+        Self::Contrast,
+    ];
+
+    /// Returns the name used in tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shift => "shift",
+            Self::Rotation => "rotation",
+            Self::Scale => "scale",
+            Self::Blur => "blur",
+            Self::Noise => "noise",
+            Self::Brightness => "brightness",
+            Self::Contrast => "contrast",
+        }
+    }
+
+    /// Returns what a strength of 1, 2 or 3 means.
+    pub fn amount(self, strength: usize) -> f64 {
+        let amounts = match self {
+            Self::Shift => [1.0, 2.0, 3.0],
+            Self::Rotation => [5.0, 10.0, 20.0],
+            Self::Scale => [0.1, 0.2, 0.3],
+            Self::Blur => [0.5, 0.8, 1.2],
+            Self::Noise => [10.0, 20.0, 40.0],
+            Self::Brightness => [15.0, 30.0, 60.0],
+            Self::Contrast => [0.75, 0.5, 0.3],
+        };
+        amounts[strength.clamp(1, 3) - 1]
+    }
+
+    /// Corrupts all images; strength 1, 2 or 3.
+    pub fn apply(self, samples: &Samples, strength: usize) -> Samples {
+        let amount = self.amount(strength);
+        let mut pixels = Vec::with_capacity(samples.pixels.len());
+        for index in 0..samples.len() {
+            let mut rng = ChaCha8Rng::seed_from_u64(index as u64 ^ 0xc0_44_09);
+            pixels.extend(self.image(samples.image(index), amount, &mut rng));
+        }
+        Samples { pixels, labels: samples.labels.clone() }
+    }
+
+    fn image(self, image: &[u8; PIXELS], amount: f64, rng: &mut impl Rng) -> [u8; PIXELS] {
+        let either_way = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
+        match self {
+            Self::Shift => {
+                let direction = std::f64::consts::FRAC_PI_4 * f64::from(rng.random_range(0..8u8));
+                let step = |part: f64| (part * amount * 1.4).clamp(-amount, amount).round();
+                moved(image, [[1.0, 0.0], [0.0, 1.0]], [step(direction.sin()), step(direction.cos())])
+            }
+            Self::Rotation => {
+                let (sine, cosine) = (either_way * amount).to_radians().sin_cos();
+                moved(image, [[cosine, -sine], [sine, cosine]], [0.0; 2])
+            }
+            Self::Scale => {
+                let factor = 1.0 / (1.0 + either_way * amount);
+                moved(image, [[factor, 0.0], [0.0, factor]], [0.0; 2])
+            }
+            Self::Blur => blurred(image, amount),
+            Self::Noise => image.map(|pixel| gray(f64::from(pixel) + amount * normal(rng))),
+            Self::Brightness => image.map(|pixel| gray(f64::from(pixel) + amount)),
+            Self::Contrast => image.map(|pixel| gray(f64::from(pixel) * amount)),
+        }
+    }
+}
+
+fn gray(value: f64) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}
+
+/// A standard normal value (Box and Muller, 1958).
+fn normal(rng: &mut impl Rng) -> f64 {
+    let (u, v): (f64, f64) = (rng.random_range(f64::MIN_POSITIVE..1.0), rng.random());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// Samples bilinearly at `matrix · (p − centre − shift) + centre`; black outside.
+fn moved(image: &[u8; PIXELS], matrix: [[f64; 2]; 2], shift: [f64; 2]) -> [u8; PIXELS] {
+    let centre = (SIDE as f64 - 1.0) / 2.0;
+    let pixel = |row: f64, column: f64| {
+        let inside = |at: f64| (0.0..SIDE as f64).contains(&at);
+        if inside(row) && inside(column) { f64::from(image[row as usize * SIDE + column as usize]) } else { 0.0 }
+    };
+    std::array::from_fn(|index| {
+        let y = (index / SIDE) as f64 - centre - shift[0];
+        let x = (index % SIDE) as f64 - centre - shift[1];
+        let row = matrix[0][0] * y + matrix[0][1] * x + centre;
+        let column = matrix[1][0] * y + matrix[1][1] * x + centre;
+        let (top, left) = (row.floor(), column.floor());
+        let (down, right) = (row - top, column - left);
+        let upper = pixel(top, left) * (1.0 - right) + pixel(top, left + 1.0) * right;
+        let lower = pixel(top + 1.0, left) * (1.0 - right) + pixel(top + 1.0, left + 1.0) * right;
+        gray(upper * (1.0 - down) + lower * down)
+    })
+}
+
+/// Gaussian of `sigma` pixels over 7×7, black outside.
+fn blurred(image: &[u8; PIXELS], sigma: f64) -> [u8; PIXELS] {
+    let weight = |at: i32| (-f64::from(at * at) / (2.0 * sigma * sigma)).exp();
+    let sum: f64 = (-3..=3).map(weight).sum();
+    let along = |values: &[f64; PIXELS], step: usize| -> [f64; PIXELS] {
+        std::array::from_fn(|index| {
+            let at = (index / step) % SIDE;
+            let taps = (-3..=3i32).filter_map(|tap| {
+                let there = at.checked_add_signed(tap as isize).filter(|&there| there < SIDE)?;
+                Some(weight(tap) * values[index + there * step - at * step])
+            });
+            taps.sum::<f64>() / sum
+        })
+    };
+    along(&along(&image.map(f64::from), 1), SIDE).map(gray)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::drawn;
+
+    #[test]
+    fn corruptions_change_images_the_same_way_twice_and_more_with_strength() {
+        let samples = drawn::samples(6, 2);
+        let distance = |a: &Samples| -> f64 {
+            let pairs = a.pixels.iter().zip(&samples.pixels);
+            pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).sum()
+        };
+        for corruption in Corruption::ALL {
+            let all: Vec<Samples> = (1..=3).map(|strength| corruption.apply(&samples, strength)).collect();
+            assert!(all[0].pixels == corruption.apply(&samples, 1).pixels, "{corruption:?}");
+            let distances: Vec<f64> = all.iter().map(distance).collect();
+            assert!(0.0 < distances[0] && distances.is_sorted(), "{corruption:?}: {distances:?}");
+        }
+    }
+
+    #[test]
+    fn a_shift_moves_whole_pixels() {
+        let mut image = [0; PIXELS];
+        image[10 * SIDE + 12] = 200;
+        let moved = moved(&image, [[1.0, 0.0], [0.0, 1.0]], [2.0, -1.0]);
+        assert_eq!((moved[12 * SIDE + 11], moved.iter().filter(|&&pixel| pixel > 0).count()), (200, 1));
+    }
+
+    #[test]
+    fn a_blur_keeps_what_there_is_to_see() {
+        let mut image = [0; PIXELS];
+        image[14 * SIDE + 14] = 255;
+        let total: u32 = blurred(&image, 0.8).iter().map(|&pixel| u32::from(pixel)).sum();
+        assert!((250..=260).contains(&total), "{total}");
+    }
+}
