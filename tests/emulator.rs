@@ -137,7 +137,9 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
         let network = network.to_firmware().unwrap();
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
-            let elf = build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8], Confidence::default()).unwrap();
+            let elf =
+                build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8], Confidence::default())
+                    .unwrap();
             let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
             let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
             assert_eq!(client.hello().unwrap().kernels, "dsp");

@@ -1,15 +1,19 @@
 //! The training loop: repeatable, resumable, interruptible.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::dataset::{Dataset, augment::Augmentation, drawn};
+use host::evaluate::accuracy_of;
+use host::onnx::float::{self, FloatOp};
+use host::onnx::proto;
+use host::quantize::observe::Range;
+use host::quantize::quantize_on;
+use host::runtime::integer::Integer;
+use host::train::phases::{Phases, Trained};
+use host::train::recipe::QuantizationAware;
 use host::train::run::Job;
 use host::train::{Interrupt, NetName, Observer, Outcome, Recipe, device, train};
-
-/// The device's random generator belongs to the process: one training at a time.
-static DEVICE: Mutex<()> = Mutex::new(());
 
 fn dataset() -> Dataset {
     drawn::dataset(11, 12, 2)
@@ -46,7 +50,6 @@ fn run(
     resume: bool,
     stop: usize,
 ) -> Option<Outcome> {
-    let _alone = DEVICE.lock().unwrap();
     let job =
         Job { name, recipe, dataset, device: device::cpu(), checkpoint, resume, start: None, teacher: None };
     let interrupt = Interrupt::new(false);
@@ -87,6 +90,76 @@ fn a_training_interrupted_anywhere_goes_on_bit_for_bit() {
         assert_eq!(whole.history.len(), resumed.history.len());
         assert_eq!(whole.history[2].loss, resumed.history[2].loss);
     }
+}
+
+/// Both phases, interrupted after `stop` steps.
+fn run_phases(
+    dataset: &Dataset,
+    recipe: &Recipe,
+    folder: &Path,
+    resume: bool,
+    stop: usize,
+) -> Option<Trained> {
+    let checkpoints = [folder.join("float.bin"), folder.join("rounding.bin")];
+    let phases = Phases {
+        name: NetName::Nano,
+        recipe,
+        dataset,
+        device: device::cpu(),
+        checkpoints: [&checkpoints[0], &checkpoints[1]],
+        resume,
+        teacher: None,
+        calibration_images: 50,
+    };
+    let interrupt = Interrupt::new(false);
+    let mut observer = StopAfter { steps: AtomicUsize::new(stop), interrupt: &interrupt };
+    phases.run(&interrupt, &mut observer).unwrap()
+}
+
+#[test]
+fn training_with_rounding_resumes_bit_for_bit_and_ends_on_its_grids() {
+    let (whole_folder, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dataset = dataset();
+    let rounding = QuantizationAware { epochs: 2, learning_rate: 1e-3, weight_bits: 4 };
+    let recipe = Recipe { epochs: 2, quantization: Some(rounding), ..recipe() };
+    let whole = run_phases(&dataset, &recipe, whole_folder.path(), false, usize::MAX).unwrap();
+    // Six steps an epoch: the eighth is in the float phase's second, the sixteenth in the other phase.
+    assert!(run_phases(&dataset, &recipe, folder.path(), false, 8).is_none());
+    assert!(run_phases(&dataset, &recipe, folder.path(), true, 8).is_none());
+    let resumed = run_phases(&dataset, &recipe, folder.path(), true, usize::MAX).unwrap();
+    assert_eq!(resumed.net.logits(&dataset.test), whole.net.logits(&dataset.test));
+    assert_eq!(resumed.grids, whole.grids);
+    let epochs: Vec<usize> = whole.outcome.history.iter().map(|record| record.epoch).collect();
+    assert_eq!(epochs, [1, 2, 3, 4]);
+    let four_bits = whole.grids.iter().filter(|grid| grid.weight_steps.is_some()).count();
+    assert_eq!((whole.grids.len(), four_bits), (8, 4));
+}
+
+#[test]
+fn what_is_trained_with_rounding_is_what_the_integer_engine_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = drawn::dataset(2, 60, 20);
+    let rounding = QuantizationAware { epochs: 2, learning_rate: 1e-3, weight_bits: 4 };
+    let recipe = Recipe { epochs: 4, quantization: Some(rounding), ..recipe() };
+    let trained = run_phases(&dataset, &recipe, folder.path(), false, usize::MAX).unwrap();
+    let model = proto::decode(&trained.net.to_onnx().unwrap(), "trained").unwrap();
+    let layers = float::layers(&model, "trained").unwrap();
+    let unused = vec![Range { low: 0.0, high: 1.0 }; layers.len()];
+    let network = quantize_on(&layers, &unused, &trained.grids).unwrap();
+    // Every 4-bit weight is a whole number of trained steps, the same as in the float file.
+    for (layer, (float, grid)) in network.layers.iter().zip(layers.iter().zip(&trained.grids)) {
+        let (Some(steps), FloatOp::Conv { weights, .. }) = (&grid.weight_steps, &float.op) else { continue };
+        let (quantized, _) = layer.computation.weights().unwrap();
+        assert!(quantized.values.iter().all(|w| (-7..=7).contains(w)));
+        let per_channel = weights.len() / steps.len();
+        let sum: i64 = quantized.values.iter().map(|&w| i64::from(w)).sum();
+        let in_steps = weights.iter().enumerate().map(|(at, w)| f64::from(w / steps[at / per_channel]));
+        assert!((in_steps.sum::<f64>() - sum as f64).abs() < 0.01);
+    }
+    let mut engine = Integer::new(network.to_firmware().unwrap(), false);
+    let integer = accuracy_of(&mut engine, &dataset.test).unwrap();
+    let best = trained.outcome.history[trained.outcome.best];
+    assert!(best.validation_accuracy > 0.7 && integer > 0.7, "{best:?}, integer {integer}");
 }
 
 #[test]

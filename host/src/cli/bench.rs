@@ -102,7 +102,8 @@ impl KernelsArgs {
 }
 
 fn default_networks() -> Vec<String> {
-    let models = ["models/nano", "models/small", "models/flagship", "models/article"].map(|path| crate::project_root().join(path));
+    let models = ["models/nano", "models/small", "models/flagship", "models/article"]
+        .map(|path| crate::project_root().join(path));
     let models = models.iter().filter(|path| path.is_dir()).map(|path| path.display().to_string());
     networks::NAMES.map(str::to_owned).into_iter().chain(models).collect()
 }

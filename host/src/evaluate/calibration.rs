@@ -91,11 +91,7 @@ impl Calibration {
     ///
     /// # Errors
     /// [`MultiplierError`] where the integer softmax cannot have the temperature.
-    pub fn fit(
-        validation: Judged<'_>,
-        test: Judged<'_>,
-        logit_scale: f32,
-    ) -> Result<Self, MultiplierError> {
+    pub fn fit(validation: Judged<'_>, test: Judged<'_>, logit_scale: f32) -> Result<Self, MultiplierError> {
         let temperature = validation.best_temperature();
         let multiplier = confidence_multiplier(logit_scale, temperature)?;
         let shares = |judged: &Judged<'_>| -> Vec<[u16; CLASSES]> {
@@ -109,7 +105,11 @@ impl Calibration {
         let test_shares = shares(&test);
         let errors = test.logits.iter().zip(&test_shares).flat_map(|(logits, shares)| {
             let real = softmax(logits, temperature);
-            shares.iter().zip(real).map(|(&share, real)| (f64::from(share) / 256.0 - real).abs()).collect::<Vec<_>>()
+            shares
+                .iter()
+                .zip(real)
+                .map(|(&share, real)| (f64::from(share) / 256.0 - real).abs())
+                .collect::<Vec<_>>()
         });
         let chosen = test.point(&test_shares, unsure_below);
         let curve = [0, 64, 96, 128, 160, 192, 208, 224, 240, 248, 253];
@@ -133,7 +133,8 @@ impl Judged<'_> {
 
     /// Mean −ln p(label).
     fn loss(&self, temperature: f64) -> f64 {
-        let losses = self.pairs().map(|(logits, label)| -softmax(logits, temperature)[label].max(1e-300).ln());
+        let losses =
+            self.pairs().map(|(logits, label)| -softmax(logits, temperature)[label].max(1e-300).ln());
         losses.sum::<f64>() / self.labels.len().max(1) as f64
     }
 
@@ -192,7 +193,8 @@ mod tests {
     /// Images whose winner leads by `lead` and is right in `right` of 20 cases.
     fn answers(lead: f32, right: usize) -> (Vec<[f32; CLASSES]>, Vec<u8>) {
         let logits = |winner: usize| std::array::from_fn(|class| if class == winner { lead } else { 0.0 });
-        let all = (0..2_000).map(|at| (logits(at % 10), if at / 10 % 20 < right { at % 10 } else { (at + 1) % 10 }));
+        let all = (0..2_000)
+            .map(|at| (logits(at % 10), if at / 10 % 20 < right { at % 10 } else { (at + 1) % 10 }));
         let (logits, labels): (Vec<_>, Vec<_>) = all.unzip();
         (logits, labels.into_iter().map(|label| label as u8).collect())
     }

@@ -30,15 +30,8 @@ pub enum Corruption {
 
 impl Corruption {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Shift,
-        Self::Rotation,
-        Self::Scale,
-        Self::Blur,
-        Self::Noise,
-        Self::Brightness,
-        Self::Contrast,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Shift, Self::Rotation, Self::Scale, Self::Blur, Self::Noise, Self::Brightness, Self::Contrast];
 
     /// Returns the name used in tables and JSON.
     pub fn name(self) -> &'static str {
@@ -117,7 +110,11 @@ fn moved(image: &[u8; PIXELS], matrix: [[f64; 2]; 2], shift: [f64; 2]) -> [u8; P
     let centre = (SIDE as f64 - 1.0) / 2.0;
     let pixel = |row: f64, column: f64| {
         let inside = |at: f64| (0.0..SIDE as f64).contains(&at);
-        if inside(row) && inside(column) { f64::from(image[row as usize * SIDE + column as usize]) } else { 0.0 }
+        if inside(row) && inside(column) {
+            f64::from(image[row as usize * SIDE + column as usize])
+        } else {
+            0.0
+        }
     };
     std::array::from_fn(|index| {
         let y = (index / SIDE) as f64 - centre - shift[0];

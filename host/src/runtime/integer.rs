@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use rayon::prelude::*;
-use shared::{CLASSES, PIXELS};
 use shared::preprocess::quantize_pixels;
+use shared::{CLASSES, PIXELS};
 
 use super::{Answer, Engine};
 use crate::dataset::Samples;
