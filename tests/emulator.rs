@@ -105,16 +105,20 @@ fn reply(stream: &mut impl Read) -> (Kind, Vec<u8>) {
 }
 
 #[test]
-fn both_committed_models_run_on_the_chip_on_real_images() {
-    if !have("both_committed_models_run_on_the_chip_on_real_images", &[Need::Emulator, Need::Data]) {
+fn committed_models_run_on_the_chip_on_real_images() {
+    if !have("committed_models_run_on_the_chip_on_real_images", &[Need::Emulator, Need::Data]) {
         return;
     }
     let test = fashion_mnist().test.take(50);
-    for name in ["small", "article"] {
-        let elf = if name == "small" {
+    // The size profile is the one with 4-bit weights.
+    let (speed, size) = (Options::default(), Options::from(Profile::Size));
+    for (name, options) in
+        [("small", speed), ("article", speed), ("nano", size), ("small", size), ("flagship", size)]
+    {
+        let elf = if (name, options) == ("small", speed) {
             image().to_owned()
         } else {
-            build(Board::Mps2An386, &model(name), Options::default()).unwrap()
+            build(Board::Mps2An386, &model(name), options).unwrap()
         };
         let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
         let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();

@@ -18,6 +18,7 @@ fn an_inference_reaches_no_float_no_panic_and_a_bounded_stack() {
         ("small", Profile::Speed, 12_000),
         ("small", Profile::Size, 6_000),
         ("article", Profile::Speed, 12_000),
+        ("nano", Profile::Size, 6_000),
         ("small", Profile::Scalar, 24_000),
     ];
     for (name, profile, most_code) in cases {

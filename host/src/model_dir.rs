@@ -44,6 +44,9 @@ pub struct Manifest {
     /// How confidences are scaled and what they are worth; none for models made before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What is most often taken for what among the test images, int8, most frequent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusions: Vec<Confusion>,
     /// Weights, biases and requantization tables as the firmware stores them.
     pub weight_bytes: usize,
     /// Bytes of the activation arena.
@@ -63,6 +66,17 @@ pub struct DatasetEntry {
     pub name: String,
     /// sha256 over labels and pixels of both parts, in order.
     pub sha256: String,
+}
+
+/// Images of one class taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// What they are, 0..=9.
+    pub label: usize,
+    /// What they are taken for.
+    pub predicted: usize,
+    /// How many.
+    pub images: usize,
 }
 
 /// Accuracies, 0..=1.
@@ -152,6 +166,16 @@ impl ModelDir {
     /// Result of the last full run on a device, where one was recorded.
     pub fn device_record(&self) -> PathBuf {
         self.path.join("device.json")
+    }
+
+    /// Accuracies on corrupted images, where they were recorded.
+    pub fn robustness(&self) -> PathBuf {
+        self.path.join("robustness.json")
+    }
+
+    /// The card for people.
+    pub fn card(&self) -> PathBuf {
+        self.path.join("README.md")
     }
 
     /// Training curves.

@@ -5,20 +5,37 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::print_line;
-use crate::report::models::{Entry, markdown};
+use super::{print_line, shown};
+use crate::model_dir::ModelDir;
+use crate::report::card;
+use crate::report::models::{Entry, confidence_markdown, markdown};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
     /// Folder that holds the model folders
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// What the models' confidences are worth, as the README's second table
+    #[arg(long)]
+    confidences: bool,
+    /// Write every model's card, README.md in its folder
+    #[arg(long)]
+    cards: bool,
 }
 
 impl ModelsArgs {
     pub(super) fn run(self) -> Result<()> {
         let folder = self.folder.unwrap_or_else(|| crate::project_root().join("models"));
         let entries = Entry::all(&folder).with_context(|| folder.display().to_string())?;
-        print_line(markdown(&entries).trim_end())
+        if self.cards {
+            for entry in &entries {
+                let path = ModelDir::new(&folder.join(&entry.manifest.name)).card();
+                crate::files::write_whole(&path, card::markdown(entry).as_bytes())?;
+                print_line(shown(&path))?;
+            }
+            return Ok(());
+        }
+        let table = if self.confidences { confidence_markdown(&entries) } else { markdown(&entries) };
+        print_line(table.trim_end())
     }
 }

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 
 use super::{DataArgs, print_json, print_line};
 use crate::dataset::Samples;
 use crate::evaluate::accuracy_of;
-use crate::evaluate::corrupt::Corruption;
+use crate::evaluate::corrupt::{Corruption, Robustness, Row};
 use crate::model_dir::ModelDir;
 use crate::report::table;
 use crate::runtime::{integer, tract};
@@ -36,24 +35,6 @@ pub(super) struct RobustnessArgs {
     data: DataArgs,
 }
 
-/// The document of `--json`.
-#[derive(Debug, Serialize)]
-struct Report {
-    model: String,
-    images: usize,
-    rows: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    corruption: &'static str,
-    strength: usize,
-    amount: Option<f64>,
-    /// Fraction classified correctly; none where the model's float file is not kept.
-    float: Option<f64>,
-    int8: f64,
-}
-
 impl RobustnessArgs {
     pub(super) fn run(self) -> Result<()> {
         let dir = ModelDir::new(&self.model);
@@ -61,8 +42,9 @@ impl RobustnessArgs {
         let mut float = dir.read_float()?.map(|model| tract::Tract::float(&model)).transpose()?;
         let dataset = self.data.load()?;
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
-        let mut row = |corruption, strength, amount, samples: &Samples| -> Result<Row> {
+        let mut row = |corruption: &str, strength, amount, samples: &Samples| -> Result<Row> {
             let float = float.as_mut().map(|engine| accuracy_of(engine, samples)).transpose()?;
+            let corruption = corruption.to_owned();
             Ok(Row { corruption, strength, amount, float, int8: accuracy_of(&mut int8, samples)? })
         };
         let mut rows = vec![row("none", 0, None, &test)?];
@@ -73,10 +55,10 @@ impl RobustnessArgs {
                 rows.push(row(corruption.name(), strength, Some(corruption.amount(strength)), &samples)?);
             }
         }
-        let report = Report { model: dir.name(), images: test.len(), rows };
+        let report = Robustness { model: dir.name(), images: test.len(), rows };
         if self.record {
             let text = serde_json::to_string_pretty(&report)? + "\n";
-            crate::files::write_whole(&dir.path().join("robustness.json"), text.as_bytes())?;
+            crate::files::write_whole(&dir.robustness(), text.as_bytes())?;
         }
         if self.json {
             return print_json(&report);
@@ -84,7 +66,7 @@ impl RobustnessArgs {
         let percent = |fraction: f64| format!("{:.2} %", 100.0 * fraction);
         let lines = report.rows.iter().map(|row| {
             vec![
-                row.corruption.to_owned(),
+                row.corruption.clone(),
                 row.amount.map_or("–".into(), |amount| amount.to_string()),
                 row.float.map_or("–".into(), percent),
                 percent(row.int8),

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
+use shared::CLASSES;
 
 use super::progress::Progress;
 use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
@@ -14,7 +15,7 @@ use crate::dataset::split::split;
 use crate::dataset::{Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
 use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
-use crate::model_dir::{Accuracies, DatasetEntry, Manifest, ModelDir};
+use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir};
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
 use crate::runtime::{Engine, integer, tract};
@@ -244,7 +245,8 @@ impl TrainArgs {
         let plan = NetworkPlan::new(&network, Options::default())?;
         let smallest = NetworkPlan::new(&network, Profile::Size)?;
         let best = &outcome.history[outcome.best];
-        let (test, calibration) = judge(&dir, &network, &dataset, &recipe, best.validation_accuracy)?;
+        let (test, calibration, confusions) =
+            judge(&dir, &network, &dataset, &recipe, best.validation_accuracy)?;
         let manifest = Manifest {
             name: dir.name(),
             network: name,
@@ -256,6 +258,7 @@ impl TrainArgs {
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
             accuracy: test,
             calibration: Some(calibration),
+            confusions,
             weight_bytes: smallest.constant_bytes(),
             activation_bytes: smallest.arena_bytes(),
             macs: network.with_network(|network| network.macs()),
@@ -345,7 +348,7 @@ fn judge(
     dataset: &Dataset,
     recipe: &Recipe,
     validation: f64,
-) -> Result<(Accuracies, Calibration)> {
+) -> Result<(Accuracies, Calibration, Vec<Confusion>)> {
     let model = dir.read_float()?.context("the float file was written just now")?;
     let float = accuracy_of(&mut tract::Tract::float(&model)?, &dataset.test)?;
     let mut engine = integer::Integer::new(network.clone(), false);
@@ -358,7 +361,27 @@ fn judge(
         .context("the confidences' temperature")?;
     let classes: Vec<usize> = on_test.iter().map(arg_max_f32).collect();
     let int8 = accuracy(&classes, &dataset.test.labels);
-    Ok((Accuracies { float, int8, validation }, calibration))
+    let confusions = most_confused(&classes, &dataset.test.labels);
+    Ok((Accuracies { float, int8, validation }, calibration, confusions))
+}
+
+/// Pairs of classes kept in the manifest.
+const CONFUSIONS: usize = 8;
+
+/// What is most often taken for what, most frequent first.
+fn most_confused(predicted: &[usize], labels: &[u8]) -> Vec<Confusion> {
+    let mut counts = [[0; CLASSES]; CLASSES];
+    for (&predicted, &label) in predicted.iter().zip(labels) {
+        counts[usize::from(label)][predicted] += 1;
+    }
+    let pairs = (0..CLASSES * CLASSES).map(|at| (at / CLASSES, at % CLASSES));
+    let wrong = pairs.filter(|(label, predicted)| label != predicted && counts[*label][*predicted] > 0);
+    let mut all: Vec<Confusion> = wrong
+        .map(|(label, predicted)| Confusion { label, predicted, images: counts[label][predicted] })
+        .collect();
+    all.sort_by_key(|confusion| std::cmp::Reverse(confusion.images));
+    all.truncate(CONFUSIONS);
+    all
 }
 
 fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {

@@ -8,6 +8,32 @@ use shared::{PIXELS, SIDE};
 
 use crate::dataset::Samples;
 
+/// Accuracies of a model on corrupted test images, as `host robustness` measures them.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Robustness {
+    /// The model's name.
+    pub model: String,
+    /// Test images.
+    pub images: usize,
+    /// The clean images first, then every corruption at every strength.
+    pub rows: Vec<Row>,
+}
+
+/// Accuracies on the images of one corruption.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Row {
+    /// Name of the corruption, `none` for the clean images.
+    pub corruption: String,
+    /// 1 to 3; 0 for the clean images.
+    pub strength: usize,
+    /// See [`Corruption::amount`].
+    pub amount: Option<f64>,
+    /// Fraction classified correctly; none where the model's float file is not kept.
+    pub float: Option<f64>,
+    /// Fraction that the integer engine classifies correctly.
+    pub int8: f64,
+}
+
 /// What is done to an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,6 +1,7 @@
 //! Pictures and tables of results.
 
 pub mod arena;
+pub mod card;
 pub mod kernels;
 pub mod models;
 pub mod plans;

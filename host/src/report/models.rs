@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 
 use crate::device::hil;
+use crate::evaluate::corrupt::Robustness;
 use crate::model_dir::{Manifest, ModelDir};
 
 /// A model with what is recorded of it.
@@ -13,6 +15,8 @@ pub struct Entry {
     pub manifest: Manifest,
     /// Its last recorded run on a device.
     pub device: Option<hil::Report>,
+    /// Its recorded accuracies on corrupted images.
+    pub robustness: Option<Robustness>,
 }
 
 impl Entry {
@@ -26,14 +30,37 @@ impl Entry {
         paths.sort();
         let mut entries = Vec::new();
         for dir in paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()) {
-            let device = match std::fs::read(dir.device_record()) {
-                Ok(bytes) => Some(serde_json::from_slice(&bytes)?),
-                Err(_) => None,
-            };
-            entries.push(Self { manifest: dir.manifest()?, device });
+            let (device, robustness) = (record(&dir.device_record())?, record(&dir.robustness())?);
+            entries.push(Self { manifest: dir.manifest()?, device, robustness });
         }
         Ok(entries)
     }
+}
+
+/// Reads a record where there is one.
+fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Ok(bytes) = std::fs::read(path) else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?))
+}
+
+/// Formats what the models' confidences are worth as a Markdown table.
+pub fn confidence_markdown(entries: &[Entry]) -> String {
+    let mut text = String::from(
+        "| model | temperature | calibration error, without | sure of | right when sure |\n|---|---|---|---|---|\n",
+    );
+    for Entry { manifest, .. } in entries {
+        let Some(calibration) = &manifest.calibration else { continue };
+        text += &format!(
+            "| `{}` | {:.2} | {:.2} %, {:.2} % | {:.1} % | {:.2} % |\n",
+            manifest.name,
+            calibration.temperature,
+            100.0 * calibration.ece,
+            100.0 * calibration.ece_plain,
+            100.0 * calibration.coverage,
+            100.0 * calibration.answered_accuracy,
+        );
+    }
+    text
 }
 
 /// Formats the models as a Markdown table.
@@ -42,7 +69,7 @@ pub fn markdown(entries: &[Entry]) -> String {
         "| model | data | float | int8 | weights + tables | activations | MACs | instructions on the M4 | logits unlike the desktop's |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
-    for Entry { manifest, device } in entries {
+    for Entry { manifest, device, .. } in entries {
         let instructions = device.as_ref().and_then(|report| report.instructions_per_image);
         let equal = device.as_ref().map(|report| format!("{} of {}", report.mismatches, report.images));
         text += &format!(

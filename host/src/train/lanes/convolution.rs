@@ -425,3 +425,75 @@ impl Grid<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize, step: usize) -> Vec<f32> {
+        (0..count).map(|at| ((at * step) % 19) as f32 - 9.0).collect()
+    }
+
+    /// Small whole numbers, so that every order of summation is exact.
+    #[test]
+    fn every_vector_width_and_tile_gives_the_formula() {
+        for (side, kernel, padding) in
+            [(1, 1, 0), (2, 2, 0), (5, 3, 1), (6, 3, 0), (9, 3, 1), (13, 3, 0), (8, 8, 0)]
+        {
+            let shape = ConvShape {
+                in_channels: 3,
+                out_channels: 10,
+                input: [side, side],
+                kernel: [kernel, kernel],
+                padding,
+            };
+            let (input, weights, bias) =
+                (values(shape.input_len(), 7), values(10 * shape.taps(), 5), values(10, 3));
+            let [height, width] = shape.output();
+            let mut expected = vec![0.0; shape.output_len()];
+            for (at, sum) in expected.iter_mut().enumerate() {
+                let (lane, pixel) = (at % LANES, at / LANES);
+                let (o, y, x) = (pixel / (height * width), pixel / width % height, pixel % width);
+                *sum = bias[o];
+                for tap in 0..shape.taps() {
+                    let (c, ky, kx) = (tap / (kernel * kernel), tap / kernel % kernel, tap % kernel);
+                    let (row, column) = ((y + ky).wrapping_sub(padding), (x + kx).wrapping_sub(padding));
+                    if row < side && column < side {
+                        let pixel = input[((c * side + row) * side + column) * LANES + lane];
+                        *sum += weights[o * shape.taps() + tap] * pixel;
+                    }
+                }
+            }
+            assert_eq!(forward(&shape, &input, &weights, &bias), expected, "{shape:?}");
+            let tile = Tile::for_width(width);
+            let packed = tile.pack(&weights, shape.taps(), 10);
+            let (offsets, mut scratch) = (shape.tap_offsets(), Vec::new());
+            let padded = pad(&input, 3, shape.input, padding, &mut scratch);
+            let (mut one, mut eight) = (vec![0.0; expected.len()], vec![0.0; expected.len()]);
+            let [one_lane, eight_lanes] = [&mut one, &mut eight].map(|output| Forward {
+                shape: &shape,
+                tile,
+                input: padded,
+                offsets: &offsets,
+                weights: &packed,
+                bias: &bias,
+                output,
+            });
+            one_lane.with_simd(pulp::Scalar);
+            eight_lanes.with_simd(pulp::Scalar256b);
+            assert_eq!(one, expected, "one lane, {shape:?}");
+            assert_eq!(eight, expected, "eight lanes, {shape:?}");
+        }
+    }
+
+    #[test]
+    fn gradients_of_sums_are_sums() {
+        // With a gradient of ones the bias gets the number of outputs, and a weight the sum of its pixels.
+        let shape = ConvShape { in_channels: 2, out_channels: 9, input: [4, 4], kernel: [3, 3], padding: 1 };
+        let input = values(3 * shape.input_len(), 11);
+        let (weights, bias) = weight_gradients(&shape, &input, &vec![1.0; 3 * shape.output_len()]);
+        assert!(bias.iter().all(|&sum| sum == (3 * LANES * 16) as f32));
+        let centre: f32 = input.chunks_exact(16 * LANES).step_by(2).flatten().sum();
+        assert_eq!((weights[4], weights[8 * 18 + 4]), (centre, centre));
+    }
+}
