@@ -144,7 +144,6 @@ mod tests {
     use super::super::lanes::LANES;
     use super::super::weights::Weights;
     use super::*;
-    use crate::dataset::drawn;
 
     /// Collects every parameter's gradient.
     struct Gradients<'a>(&'a GradientsParams, Vec<Vec<f32>>);
@@ -162,7 +161,7 @@ mod tests {
         let largest = burns.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         for (at, (our, burn)) in ours.iter().zip(burns).enumerate() {
             assert!(
-                (our - burn).abs() <= 1e-3 * largest + 1e-6,
+                (our - burn).abs() <= 2e-4 * largest + 1e-6,
                 "{what}, {at}: {our} and {burn} of {largest}"
             );
         }
@@ -172,9 +171,9 @@ mod tests {
     fn step(layers: &[LayerSpec], weights: &Weights, in_lanes: bool) -> (Vec<f32>, Vec<Vec<f32>>, Weights) {
         let device = super::super::device::cpu().autodiff();
         let net = weights.put_into(Net::new(layers, &device).valid()).train();
-        let samples = drawn::samples(4, 4);
-        let images: Vec<f32> =
-            samples.pixels[..2 * LANES * PIXELS].iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        // Noise: where pixels are equal, maxima are, and who gets their gradient is a matter of rounding.
+        let noise = |at: usize| ((at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32;
+        let images: Vec<f32> = (0..2 * LANES * PIXELS).map(|at| noise(at) / 16_777_216.0).collect();
         let logits = if in_lanes {
             let data = TensorData::new(lanes::interleave(&images, PIXELS), [2, 1, SIDE, SIDE, LANES]);
             net.forward_lanes(Tensor::from_data(data, &device), Mode::Train(1))
