@@ -82,9 +82,18 @@ fn train_goes_the_whole_line_and_says_where_everything_is() {
     assert_eq!((manifest.name.as_str(), manifest.dataset.name.as_str()), ("tiny", "custom"));
     assert!(manifest.command.contains("--epochs 2"), "{}", manifest.command);
     let history = std::fs::read_to_string(dir.history()).unwrap();
-    assert_eq!(history.lines().count(), 3, "{history}");
-    for file in ["model.onnx", "model.int8.onnx", "model.bpk", "network.rs", "weights.bin", "checkpoint.bin"]
-    {
+    // A header, two epochs, and the default one with rounding.
+    assert_eq!(history.lines().count(), 4, "{history}");
+    for file in [
+        "model.onnx",
+        "model.int8.onnx",
+        "model.bpk",
+        "grids.json",
+        "network.rs",
+        "weights.bin",
+        "checkpoint.bin",
+        "checkpoint.rounding.bin",
+    ] {
         assert!(said.contains(file) && model.join(file).is_file(), "{file}");
     }
     // The steps again, one by one, change nothing.
@@ -277,6 +286,13 @@ fn damaged_models_and_checkpoints_are_named() {
 #[test]
 fn impossible_options_are_usage_errors() {
     let data = small_data();
+    fails(host().args(["train", "--recipe", "nosuch"]), 2, &["nosuch.json", "flagship", "nano"]);
+    let damaged = data.path().join("damaged.json");
+    std::fs::write(&damaged, r#"{"network": "nano", "recipe": {"epochs": "many"}}"#).unwrap();
+    fails(host().args(["train", "--recipe"]).arg(&damaged), 2, &["damaged.json", "nano.json", "many"]);
+    for options in [["--rounding-lr", "0"], ["--weight-bits", "3"]] {
+        fails(custom(host().arg("train").args(options), data.path()), 2, &[options[0]]);
+    }
     for options in [["--cutout", "2"], ["--epochs", "0"], ["--lr", "0"], ["--shift", "28"]] {
         fails(custom(host().arg("train").args(options), data.path()), 2, &[options[0]]);
     }

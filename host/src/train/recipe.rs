@@ -104,7 +104,7 @@ pub struct RecipeFile {
 #[derive(Debug, Error)]
 pub enum RecipeError {
     /// There is no such file.
-    #[error("{path}: {source}; the recipes of this project are {known}")]
+    #[error("{path} cannot be read; this project's recipes are {known}")]
     Missing {
         /// The file.
         path: String,
@@ -114,7 +114,7 @@ pub enum RecipeError {
         known: String,
     },
     /// The file is no recipe.
-    #[error("{path}: {source}")]
+    #[error("{path}: not a recipe; models/recipes/nano.json shows the fields")]
     Damaged {
         /// The file.
         path: String,
