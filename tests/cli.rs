@@ -113,6 +113,33 @@ fn train_goes_the_whole_line_and_says_where_everything_is() {
 }
 
 #[test]
+fn a_recipe_file_may_name_a_teacher() {
+    let (data, out) = (small_data(), tempfile::tempdir().unwrap());
+    let committed = host::project_root().join("models/recipes/nano.json");
+    let mut recipe: serde_json::Value = serde_json::from_slice(&std::fs::read(committed).unwrap()).unwrap();
+    recipe["recipe"]["epochs"] = 1.into();
+    recipe["recipe"]["batch_size"] = 16.into();
+    recipe["recipe"]["quantization"]["epochs"] = 1.into();
+    let mut train = |name: &str, teacher: Option<&str>| {
+        if let Some(teacher) = teacher {
+            let part = serde_json::json!({ "teachers": [teacher], "weight": 0.9, "temperature": 3.0 });
+            recipe["recipe"]["distillation"] = part;
+        }
+        let file = out.path().join(format!("{name}.json"));
+        std::fs::write(&file, recipe.to_string()).unwrap();
+        let mut command = host();
+        custom(command.args(["train", "--quiet", "--recipe"]).arg(file), data.path());
+        command.arg("--out").arg(out.path().join(name));
+        command
+    };
+    train("alone", None).assert().success();
+    train("taught", Some("nano")).assert().success();
+    let history = |name: &str| std::fs::read_to_string(out.path().join(name).join("history.csv")).unwrap();
+    assert_ne!(history("alone"), history("taught"));
+    fails(&mut train("lost", Some("nobody")), 1, &["nobody", "manifest.json"]);
+}
+
+#[test]
 fn json_is_one_document_with_the_promised_keys() {
     let (data, out) = (small_data(), tempfile::tempdir().unwrap());
     let model = out.path().join("tiny");

@@ -36,6 +36,11 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn phase(&mut self, what: &str) {
+        self.line(what);
+        (self.started, self.finished_before) = (Instant::now(), None);
+    }
+
     fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64, accuracy: f64) {
         self.finished_before.get_or_insert(epoch);
         if let Some(bar) = &self.bar {

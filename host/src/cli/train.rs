@@ -22,6 +22,7 @@ use crate::runtime::{Engine, integer, tract};
 use crate::train::device::Backend;
 use crate::train::phases::{Phases, Trained};
 use crate::train::recipe::{OptimizerName, QuantizationAware, RecipeFile, Schedule};
+use crate::train::teacher::{SoftLabels, Teacher};
 use crate::train::{Interrupt, NetName, Recipe, history};
 
 #[derive(Debug, Args)]
@@ -164,6 +165,19 @@ impl TrainArgs {
         Ok(recipe)
     }
 
+    /// What the recipe's teachers say of the training images; computed once, kept under `target/`.
+    fn teacher(&self, recipe: &Recipe, dataset: &Dataset) -> Result<Option<SoftLabels>> {
+        let Some(distillation) = &recipe.distillation else { return Ok(None) };
+        let folder = crate::project_root().join("target/teachers");
+        let mut teachers = Vec::new();
+        for name in &distillation.teachers {
+            let dir = ModelDir::new(&crate::project_root().join("models").join(name));
+            let network = dir.manifest().with_context(|| format!("the teacher {name}"))?.network;
+            teachers.push(Teacher { network, weights: dir.weights() });
+        }
+        Ok(Some(SoftLabels::of(&teachers, dataset, &folder)?))
+    }
+
     fn adjust_rounding(&self, recipe: &mut Recipe) -> Result<()> {
         let asked =
             self.rounding_epochs.is_some() || self.rounding_lr.is_some() || self.weight_bits.is_some();
@@ -208,6 +222,7 @@ impl TrainArgs {
                 std::process::exit(130);
             }
         });
+        let teacher = self.teacher(&recipe, &dataset)?;
         let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
         if !self.resume && rounding_checkpoint.exists() {
             // It belongs to an earlier training; a later --resume must not take it for this one's.
@@ -220,7 +235,7 @@ impl TrainArgs {
             device,
             checkpoints: [&checkpoint, &rounding_checkpoint],
             resume: self.resume,
-            teacher: None,
+            teacher: teacher.as_ref(),
             calibration_images: quantize::CALIBRATION_IMAGES,
         };
         if !self.quiet {

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use thiserror::Error;
 
 use super::recipe::Schedule;
-use super::run::Job;
+use super::run::{Job, has_lanes};
 use super::teacher::SoftLabels;
 use super::{Interrupt, NetName, Observer, Outcome, Recipe, TrainError, TrainedNet, train};
 use crate::dataset::Dataset;
@@ -73,6 +73,10 @@ impl Phases<'_> {
         observer: &mut impl Observer,
     ) -> Result<Option<Trained>, PhaseError> {
         let [float_checkpoint, rounding_checkpoint] = self.checkpoints;
+        if self.recipe.quantization.is_some() && !has_lanes(self.name, &self.device) {
+            let remedy = "rounding is trained on the CPU only: --backend cpu, or --rounding-epochs 0";
+            return Err(TrainError::Option(remedy).into());
+        }
         let recipe = Recipe { quantization: None, ..self.recipe.clone() };
         let job = Job {
             name: self.name,
@@ -100,6 +104,7 @@ impl Phases<'_> {
             ..recipe.clone()
         };
         let resume = self.resume && rounding_checkpoint.exists();
+        observer.phase(&format!("on with {}-bit weights, rounded as on the chip", rounding.weight_bits));
         let checkpoint = rounding_checkpoint;
         let job = Job { recipe: &recipe, checkpoint, resume, start: Some(&start), ..job };
         let Some(mut rounded) = train(&job, interrupt, observer)? else { return Ok(None) };

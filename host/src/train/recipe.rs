@@ -82,7 +82,7 @@ pub struct Recipe {
 /// How a teacher's answers enter the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Distillation {
-    /// Recipes whose networks answer, their probabilities averaged.
+    /// Models under `models/` that answer, their probabilities averaged.
     pub teachers: Vec<String>,
     /// Share of the teacher's term, 0..=1.
     pub weight: f64,

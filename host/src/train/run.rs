@@ -51,6 +51,8 @@ pub type Interrupt = AtomicBool;
 
 /// Told how the training goes on; every method may do nothing.
 pub trait Observer {
+    /// A further phase begins, such as the one with rounding; epochs count from 1 again.
+    fn phase(&mut self, _what: &str) {}
     /// A step of `steps` ended; `loss` is the mean over the epoch's images so far.
     fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64, _accuracy: f64) {}
     /// An epoch of `epochs` ended.
@@ -113,7 +115,7 @@ pub fn train(
         batch_size: recipe.batch_size,
         augmentation: recipe.augmentation,
         seed: recipe.seed,
-        multiple: if uses_lanes(job) { LANES } else { 1 },
+        multiple: if has_lanes(job.name, &job.device) { LANES } else { 1 },
     };
     if plan.steps() == 0 {
         return Err(TrainError::Option("--batch-size and the training images must be at least 16"));
@@ -131,9 +133,9 @@ pub fn train(
     Ok(Some(trainer.finish(split_sizes)))
 }
 
-/// Whether a job runs on interleaved images ([`lanes`]): on the CPU, for layers that exist there.
-fn uses_lanes(job: &Job<'_>) -> bool {
-    job.device == super::device::cpu() && job.name.layers().iter().all(LayerSpec::has_lanes)
+/// Whether a network is trained on interleaved images ([`lanes`]): on the CPU, where all its layers exist there.
+pub(super) fn has_lanes(name: NetName, device: &Device) -> bool {
+    *device == super::device::cpu() && name.layers().iter().all(LayerSpec::has_lanes)
 }
 
 /// The network before the first step; the same for the same seed, whatever else runs in the process.
@@ -393,7 +395,7 @@ fn interleaved(images: &[f32], device: &Device) -> Tensor<5> {
 const VALIDATION_BATCH: usize = 16 * LANES;
 
 /// Logits of all images, in order, on the CPU.
-fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<[f32; CLASSES]> {
+pub(super) fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<[f32; CLASSES]> {
     let mut logits = Vec::with_capacity(samples.len() + LANES);
     for chunk in samples.pixels.chunks(VALIDATION_BATCH * PIXELS) {
         let mut images: Vec<f32> = chunk.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
