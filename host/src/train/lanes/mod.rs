@@ -3,7 +3,7 @@
 //! Activations are `[blocks][channels][height][width][16]`, the last axis 16 images of the batch. Every
 //! operation then works on whole vectors whatever the layer's shape, where the usual layout leaves small
 //! planes to im2col copies and matrix kernels that hardly start before they end. Parameters stay burn's, and
-//! so do autodiff's graph, the loss and the optimizer: [`ops`] adds operations to burn, not a trainer.
+//! so do autodiff's graph, the loss and the optimizer: `ops` adds operations to burn, not a trainer.
 //!
 //! Tests hold outputs and gradients equal to burn's own layers up to rounding.
 
