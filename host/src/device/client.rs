@@ -189,7 +189,11 @@ impl Client {
                 }
             }
             let mut buffer = [0; 1024];
-            let count = self.stream.read(&mut buffer).map_err(lost)?;
+            let count = match self.stream.read(&mut buffer) {
+                // A signal, such as of a process stopped and continued, is no loss.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.map_err(lost)?,
+            };
             if count == 0 {
                 return Err(talk("hung up"));
             }
