@@ -53,7 +53,7 @@ impl Schedule {
 pub struct Recipe {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images a step; a last, smaller batch is used too.
+    /// Images a step; a last, smaller batch is used too, on the CPU cut to a multiple of 16.
     pub batch_size: usize,
     /// Highest learning rate.
     pub learning_rate: f64,

@@ -1,8 +1,8 @@
 //! ONNX file → burn network again, through burn-import, to prove that the file says what was trained.
 //!
-//! burn-import generates source code. The code for each named network is compiled in; at run time burn-import converts the file at hand, its code is compared with the
-//! compiled one, and the weights it extracted are loaded into that. So what runs is exactly what
-//! burn-import makes of the file.
+//! burn-import generates source code. The code for each named network is compiled in; at run time burn-import
+//! converts the file at hand, its code is compared with the compiled one, and the weights it extracted are
+//! loaded into that. So what runs is exactly what burn-import makes of the file.
 
 macro_rules! compiled {
     ($($module:ident for $name:ident),+) => {
