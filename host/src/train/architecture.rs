@@ -68,6 +68,10 @@ pub enum NetName {
     Flagship,
     /// The beginner's article's CNN: one convolution, two dense layers, 347 KB.
     Article,
+    /// Two blocks of two 3×3 convolutions and 512 dense features, 1.7M weights, 20M multiply-accumulates: for the desktop.
+    Minivgg,
+    /// Six 3×3 convolutions, 530,000 weights, 25M multiply-accumulates: for the desktop, to teach smaller ones.
+    Teacher,
 }
 
 impl NetName {
@@ -78,6 +82,8 @@ impl NetName {
             NetName::Small => "small",
             NetName::Flagship => "flagship",
             NetName::Article => "article",
+            NetName::Minivgg => "minivgg",
+            NetName::Teacher => "teacher",
         }
     }
 
@@ -94,8 +100,41 @@ impl NetName {
                 LayerSpec::Dense { out_features: 32, relu: true },
                 LayerSpec::Dense { out_features: CLASSES, relu: false },
             ],
+            NetName::Minivgg => vec![
+                conv(32, 1),
+                conv(32, 1),
+                LayerSpec::MaxPool { size: 2 },
+                LayerSpec::Dropout { probability: 0.25 },
+                conv(64, 1),
+                conv(64, 1),
+                LayerSpec::MaxPool { size: 2 },
+                LayerSpec::Dropout { probability: 0.25 },
+                // The dense layer with batch norm: a kernel as large as its input.
+                LayerSpec::Conv { out_channels: 512, kernel: 7, stride: 1, padding: 0, batch_norm: true },
+                LayerSpec::Dropout { probability: 0.5 },
+                LayerSpec::Dense { out_features: CLASSES, relu: false },
+            ],
+            NetName::Teacher => vec![
+                conv(24, 1),
+                LayerSpec::MaxPool { size: 2 },
+                conv(64, 1),
+                conv(64, 1),
+                LayerSpec::MaxPool { size: 2 },
+                LayerSpec::Dropout { probability: 0.1 },
+                conv(128, 1),
+                conv(128, 1),
+                LayerSpec::Dropout { probability: 0.2 },
+                conv(128, 0),
+                LayerSpec::Dropout { probability: 0.3 },
+                LayerSpec::Dense { out_features: CLASSES, relu: false },
+            ],
         }
     }
+}
+
+/// A 3×3 convolution with batch norm.
+fn conv(out_channels: usize, padding: usize) -> LayerSpec {
+    LayerSpec::Conv { out_channels, kernel: 3, stride: 1, padding, batch_norm: true }
 }
 
 /// Two pooled convolutions, one at 7×7, two without padding down to 3×3, flattened into the logits.
@@ -103,13 +142,6 @@ impl NetName {
 /// Most weights sit where a pixel is cheap, and nothing larger than 14×14 is ever stored: the first two
 /// convolutions take their pools' maximum before they write.
 fn tapering(channels: [usize; 5]) -> Vec<LayerSpec> {
-    let conv = |out_channels, padding| LayerSpec::Conv {
-        out_channels,
-        kernel: 3,
-        stride: 1,
-        padding,
-        batch_norm: true,
-    };
     vec![
         conv(channels[0], 1),
         LayerSpec::MaxPool { size: 2 },

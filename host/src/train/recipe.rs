@@ -181,7 +181,11 @@ impl Recipe {
                 distillation: None,
                 quantization: None,
             },
-            NetName::Nano | NetName::Small | NetName::Flagship => Recipe {
+            NetName::Nano
+            | NetName::Small
+            | NetName::Flagship
+            | NetName::Minivgg
+            | NetName::Teacher => Recipe {
                 epochs: 5,
                 batch_size: 128,
                 learning_rate: 4e-3,
@@ -193,7 +197,9 @@ impl Recipe {
                 average_decay: 0.999,
                 augmentation: Augmentation { flip: true, ..Augmentation::default() },
                 distillation: None,
-                quantization: Some(QuantizationAware::DEFAULT),
+                // The desktop's networks have no use for 4-bit weights.
+                quantization: (!matches!(net, NetName::Minivgg | NetName::Teacher))
+                    .then_some(QuantizationAware::DEFAULT),
             },
         }
     }

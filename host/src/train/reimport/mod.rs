@@ -30,7 +30,7 @@ macro_rules! compiled {
     };
 }
 
-compiled!(article for Article, nano for Nano, small for Small, flagship for Flagship);
+compiled!(article for Article, nano for Nano, small for Small, flagship for Flagship, minivgg for Minivgg, teacher for Teacher);
 
 use std::path::Path;
 
