@@ -15,9 +15,11 @@ use host::device::client::Client;
 use host::device::emulator::Emulator;
 use host::device::hil;
 use host::evaluate::calibration::Confidence;
+use host::evaluate::compose;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options, Profile};
-use shared::preprocess::quantize_pixels;
+use shared::image::{Frame, PixelFormat, luma};
+use shared::preprocess::{frame_to_pixels, quantize_pixels};
 use shared::protocol::{Decoder, ErrorCode, Header, Kind, emit};
 use support::{Need, fashion_mnist, have};
 
@@ -59,6 +61,44 @@ fn the_chip_gives_the_desktop_s_logits_and_draws_the_answer() {
     assert!(boot.text.contains("network small") && boot.text.contains("arena"), "{boot:?}");
     let predicted = emulator.log.recv_timeout(Duration::from_secs(2)).unwrap();
     assert!(predicted.level == "INFO" && predicted.text.contains("ticks"), "{predicted:?}");
+}
+
+#[test]
+fn the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees() {
+    if !have("the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees", &[Need::Emulator]) {
+        return;
+    }
+    let emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+    let network = model("small").read_firmware().unwrap();
+    let samples = drawn::samples(5, 1);
+    for index in 0..samples.len() {
+        // Every tenth pixel of a photo, in the three formats of cameras.
+        let photo = compose::photo(samples.image(index), index, 1);
+        let (width, height) = (photo.width / 10, photo.height / 10);
+        let at = |pixel: usize| {
+            let start = 3 * (pixel / width * 10 * photo.width + pixel % width * 10);
+            [photo.rgb[start], photo.rgb[start + 1], photo.rgb[start + 2]]
+        };
+        let pixels = || (0..width * height).map(at);
+        let gray: Vec<u8> = pixels().map(|[r, g, b]| luma(r, g, b)).collect();
+        let packed = |[r, g, b]: [u8; 3]| u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
+        // 64×32 of it is as much as the board's buffer holds at two bytes a pixel.
+        let short = height.min(32);
+        let rgb565: Vec<u8> =
+            pixels().take(width * short).flat_map(|rgb| packed(rgb).to_le_bytes()).collect();
+        let yuv: Vec<u8> = gray.iter().take(width * short).flat_map(|&y| [y, 128]).collect();
+        for (format, height, bytes) in [
+            (PixelFormat::Gray8, height, &gray),
+            (PixelFormat::Rgb565, short, &rgb565),
+            (PixelFormat::Yuv422, short, &yuv),
+        ] {
+            let (width, height) = (width as u16, height as u16);
+            let answer = client.classify_frame(format, width, height, bytes).unwrap();
+            let seen = frame_to_pixels(&Frame::new(format, width, height, bytes).unwrap());
+            assert_eq!(answer.logits, network.logits(&quantize_pixels(&seen)), "{format:?}, photo {index}");
+        }
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl<'a> Frame<'a> {
 
     /// Returns the brightness of a pixel, 0 = black; 0 outside the frame.
     ///
-    /// RGB becomes luma by ITU-R BT.601 in eighths of a bit: (77 R + 150 G + 29 B) / 256.
+    /// RGB becomes luma as [`luma`] says.
     pub fn luma(&self, x: usize, y: usize) -> u8 {
         let index = y * self.width() + x;
         let byte = |at: usize| self.bytes.get(at).copied().unwrap_or(0);
@@ -117,11 +117,20 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Expands to 8 bits a channel by repeating the high bits, then weighs as BT.601 does.
+/// Returns the brightness of a colour by ITU-R BT.601 in integers: (77 R + 150 G + 29 B) / 256, cut off.
+///
+/// ```
+/// use shared::image::luma;
+/// assert_eq!([luma(0, 0, 0), luma(255, 0, 0), luma(255, 255, 255)], [0, 76, 255]);
+/// ```
+pub const fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    ((77 * red as u32 + 150 * green as u32 + 29 * blue as u32) >> 8) as u8
+}
+
+/// Expands to 8 bits a channel by repeating the high bits, then weighs as [`luma`] does.
 fn luma_of_rgb565(pixel: u16) -> u8 {
-    let (red, green, blue) = (u32::from(pixel >> 11), u32::from(pixel >> 5 & 63), u32::from(pixel & 31));
-    let (red, green, blue) = (red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2);
-    ((77 * red + 150 * green + 29 * blue) >> 8) as u8
+    let (red, green, blue) = ((pixel >> 11) as u8, (pixel >> 5 & 63) as u8, (pixel & 31) as u8);
+    luma(red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2)
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! `host data`: fetch, info, head, tail, and PNGs of drawn garments.
+//! `host data`: fetch, info, head, tail, show, grid, and PNGs of drawn garments.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use shared::{Label, PIXELS, SIDE};
 
-use super::{DataArgs, print_json, print_line, shown};
+use super::{DataArgs, Failure, print_json, print_line, shown, terminal};
 use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, locate};
+use crate::evaluate::compose;
+use crate::report::garments::{self, Garment};
 use crate::report::png;
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +24,12 @@ pub(super) enum DataCommand {
     Head(RowsArgs),
     /// Last rows as a table
     Tail(RowsArgs),
+    /// Show one image in the terminal, and as a PNG file where asked
+    Show(ShowArgs),
+    /// Write a PNG grid of random images with their labels
+    Grid(GridArgs),
+    /// Make photograph-like PNG files of test images, to try `host predict` on
+    Compose(ComposeArgs),
     /// Draw garments and write them as PNG files
     Draw(DrawArgs),
 }
@@ -51,6 +60,72 @@ pub(super) struct RowsArgs {
     /// The test part instead of the training part
     #[arg(long)]
     test: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host data show --index 42 --test\n  host data show --random --out garment.png\n  \
+host data show --random --seed 7 > garment.txt     the same image every time"
+)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Number of the image, from 0
+    #[arg(long, value_name = "NUMBER", required_unless_present = "random")]
+    index: Option<usize>,
+    /// Any image
+    #[arg(long, conflicts_with = "index")]
+    random: bool,
+    /// Seed of that choice [default: another one every time]
+    #[arg(long, requires = "random")]
+    seed: Option<u64>,
+    /// The test part instead of the training part
+    #[arg(long)]
+    test: bool,
+    /// Write the image here too, enlarged ten times
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host data grid --rows 15 --cols 15 --out grid.png")]
+pub(super) struct GridArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Rows of images
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rows: u16,
+    /// Columns of images
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=100))]
+    cols: u16,
+    /// Seed of the choice of images
+    #[arg(long, default_value_t = 12_345)]
+    seed: u64,
+    /// The test part instead of the training part
+    #[arg(long)]
+    test: bool,
+    /// The picture
+    #[arg(long, value_name = "FILE.png", default_value = "grid.png")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "640×480 in colour: off the centre, dark on white or light on gray, tinted, with noise; the same\n\
+pictures for the same seed.\n\nExample:\n  host data compose --images 20 --out photos && host predict photos"
+)]
+pub(super) struct ComposeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// How many of the first test images
+    #[arg(long, default_value_t = 20)]
+    images: usize,
+    /// Seed of sizes, places, colours and noise
+    #[arg(long, default_value_t = compose::DEFAULT_SEED)]
+    seed: u64,
+    /// Folder for the PNG files
+    #[arg(long, value_name = "FOLDER", default_value = "photos")]
+    out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +168,9 @@ impl DataCommand {
                 let part = if args.test { &dataset.test } else { &dataset.train };
                 table(part, part.len().saturating_sub(args.rows), part.len())
             }
+            DataCommand::Show(args) => show(&args),
+            DataCommand::Grid(args) => grid(&args),
+            DataCommand::Compose(args) => composed(&args),
             DataCommand::Draw(args) => draw(&args),
         }
     }
@@ -124,8 +202,9 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
     for (name, samples) in parts {
         let (mean, spread) = samples.pixel_statistics();
         print_line(format_args!(
-            "{name:<9} {} images {SIDE}×{SIDE}, pixels 0..=255, mean {mean:.2}, standard deviation {spread:.2}",
-            samples.len()
+            "{name:<9} {} images {SIDE}×{SIDE}, as a table ({0}, {1}); pixels 0..=255, mean {mean:.2}, standard deviation {spread:.2}",
+            samples.len(),
+            PIXELS + 1
         ))?;
     }
     print_line(format_args!("\n{:<3} {:<12} {:>7} {:>7}", "", "class", "train", "test"))?;
@@ -166,8 +245,59 @@ fn table(samples: &Samples, from: usize, to: usize) -> Result<()> {
     print_line(format_args!("\n[{} rows × {} columns, of {} rows]", to - from, PIXELS + 1, samples.len()))
 }
 
+fn show(args: &ShowArgs) -> Result<()> {
+    let dataset = args.data.load()?;
+    let (part, name) = if args.test { (&dataset.test, "test") } else { (&dataset.train, "training") };
+    let index = match args.index {
+        Some(index) if index < part.len() => index,
+        Some(index) => {
+            let range = format!("--index {index}: the {name} part has images 0 to {}", part.len() - 1);
+            return Err(Failure::Usage(range).into());
+        }
+        None => {
+            let mut rng = match args.seed {
+                Some(seed) => ChaCha8Rng::seed_from_u64(seed),
+                None => ChaCha8Rng::from_rng(&mut rand::rng()),
+            };
+            rng.random_range(0..part.len())
+        }
+    };
+    let (image, label) = (part.image(index), part.label(index));
+    print_line(format_args!("{name} image {index}: {label} ({})", label.index()))?;
+    print_line(terminal::picture(image, terminal::stdout_has_color()).trim_end_matches('\n'))?;
+    if let Some(out) = &args.out {
+        const ZOOM: usize = 10;
+        png::write_gray(out, SIDE * ZOOM, SIDE * ZOOM, &png::enlarged(SIDE, SIDE, image, ZOOM))?;
+        eprintln!("written: {}", shown(out));
+    }
+    Ok(())
+}
+
+fn grid(args: &GridArgs) -> Result<()> {
+    let dataset = args.data.load()?;
+    let part = if args.test { &dataset.test } else { &dataset.train };
+    let count = (usize::from(args.rows) * usize::from(args.cols)).min(part.len());
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    let chosen = rand::seq::index::sample(&mut rng, part.len(), count);
+    let garments: Vec<Garment<'_>> =
+        chosen.iter().map(|at| Garment { image: part.image(at), label: part.label(at) }).collect();
+    garments::labelled(&garments, args.cols.into()).write(&args.out)?;
+    print_line(shown(&args.out))
+}
+
+fn composed(args: &ComposeArgs) -> Result<()> {
+    let test = args.data.load()?.test.take(args.images);
+    for index in 0..test.len() {
+        let name = class_name(test.label(index));
+        let path = args.out.join(format!("{index:05}-{name}.png"));
+        compose::photo(test.image(index), index, args.seed).write(&path)?;
+        print_line(shown(&path))?;
+    }
+    Ok(())
+}
+
 fn draw(args: &DrawArgs) -> Result<()> {
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(args.seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     for number in 0..args.per_class {
         for label in Label::ALL {
             let image = drawn::garment(label, &mut rng);
@@ -180,6 +310,10 @@ fn draw(args: &DrawArgs) -> Result<()> {
 }
 
 fn file_name(folder: &Path, label: Label, number: usize) -> PathBuf {
-    let name = label.name().to_lowercase().replace([' ', '/'], "-");
-    folder.join(format!("{}-{name}-{number}.png", label.index()))
+    folder.join(format!("{}-{}-{number}.png", label.index(), class_name(label)))
+}
+
+/// A class's name as part of a file's.
+fn class_name(label: Label) -> String {
+    label.name().to_lowercase().replace([' ', '/'], "-")
 }

@@ -5,11 +5,14 @@ mod bench_train;
 mod codegen;
 mod data;
 mod device;
+mod evaluate;
 mod export;
 mod models;
+mod predict;
 mod progress;
 mod quantize;
 mod robustness;
+mod terminal;
 mod train;
 mod verify;
 
@@ -55,6 +58,10 @@ enum Command {
     Codegen(codegen::CodegenArgs),
     /// Run the test images through every engine and compare
     Verify(verify::VerifyArgs),
+    /// Judge a model on the test images: report, confusion matrix, predictions, mistakes
+    Evaluate(evaluate::EvaluateArgs),
+    /// Say what photos show
+    Predict(predict::PredictArgs),
     /// Measure accuracy on corrupted test images
     Robustness(robustness::RobustnessArgs),
     /// List the models with their figures, as the README's table
@@ -99,6 +106,9 @@ enum Failure {
     /// Interrupted, with a checkpoint: 130.
     #[error("{0}")]
     Interrupted(String),
+    /// A library is missing: 5.
+    #[error("{0}")]
+    Missing(String),
     /// Options that contradict each other: 2.
     #[error("{0}")]
     Usage(String),
@@ -120,6 +130,8 @@ pub fn run() -> u8 {
         Command::Quantize(args) => args.run(),
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),
+        Command::Evaluate(args) => args.run(),
+        Command::Predict(args) => args.run(),
         Command::Robustness(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Bench(command) => command.run(),
@@ -157,6 +169,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         match cause.downcast_ref::<Failure>() {
             Some(Failure::Gate(_)) => return 4,
+            Some(Failure::Missing(_)) => return 5,
             Some(Failure::Interrupted(_)) => return 130,
             Some(Failure::Usage(_)) => return 2,
             None => {}

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod identity;
 pub mod idx;
 pub mod locate;
+pub mod photo;
 pub mod split;
 pub mod table;
 

@@ -119,8 +119,24 @@ impl Client {
     /// # Errors
     /// [`DeviceError::Talk`].
     pub fn classify(&mut self, image: &[u8; PIXELS]) -> Result<Answer, DeviceError> {
-        let side = (SIDE as u16).to_le_bytes();
-        let payload = [&[PixelFormat::Gray8 as u8][..], &side, &side, image].concat();
+        self.classify_frame(PixelFormat::Gray8, SIDE as u16, SIDE as u16, image)
+    }
+
+    /// Sends a camera's frame, which the board makes its network's input of, and returns the answer.
+    ///
+    /// * `bytes`: as [`shared::image::Frame`] wants them, at most as many as the board's buffer holds.
+    ///
+    /// # Errors
+    /// [`DeviceError::Talk`], also where the board refuses the frame.
+    pub fn classify_frame(
+        &mut self,
+        format: PixelFormat,
+        width: u16,
+        height: u16,
+        bytes: &[u8],
+    ) -> Result<Answer, DeviceError> {
+        let (width, height) = (width.to_le_bytes(), height.to_le_bytes());
+        let payload = [&[format as u8][..], &width, &height, bytes].concat();
         self.request(Kind::Classify, &payload, Kind::Answer)?;
         Answer::from_bytes(self.decoder.payload()).ok_or_else(|| talk("sent an answer of another length"))
     }

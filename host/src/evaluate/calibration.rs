@@ -179,7 +179,8 @@ impl Judged<'_> {
     }
 }
 
-fn softmax(logits: &[f32; CLASSES], temperature: f64) -> [f64; CLASSES] {
+/// exp(logit / T) / Σ exp(logit / T), in doubles.
+pub fn softmax(logits: &[f32; CLASSES], temperature: f64) -> [f64; CLASSES] {
     let highest = f64::from(logits[arg_max_f32(logits)]);
     let powers = logits.map(|logit| ((f64::from(logit) - highest) / temperature).exp());
     let sum: f64 = powers.iter().sum();

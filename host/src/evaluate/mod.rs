@@ -1,7 +1,10 @@
 //! Accuracy and agreement from logits and labels.
 
 pub mod calibration;
+pub mod classification;
+pub mod compose;
 pub mod corrupt;
+pub mod judgement;
 pub mod roundtrip;
 pub mod verify;
 

@@ -1,4 +1,4 @@
-//! Gray PNG files.
+//! PNG files.
 
 use std::io;
 use std::path::Path;
@@ -10,16 +10,36 @@ use std::path::Path;
 /// # Errors
 /// Whatever the file system or the encoder answers.
 pub fn write_gray(path: &Path, width: usize, height: usize, pixels: &[u8]) -> io::Result<()> {
+    crate::files::write_whole(path, &encode(png::ColorType::Grayscale, width, height, pixels)?)
+}
+
+/// Encodes a gray picture, `[height][width]` bytes.
+///
+/// # Errors
+/// The encoder's.
+pub fn encode_gray(width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    encode(png::ColorType::Grayscale, width, height, pixels)
+}
+
+/// Encodes a colour picture, `[height][width][3]` bytes.
+///
+/// # Errors
+/// The encoder's.
+pub fn encode_rgb(width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    encode(png::ColorType::Rgb, width, height, pixels)
+}
+
+fn encode(color: png::ColorType, width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
     let written = encoder.write_header().and_then(|mut writer| {
         writer.write_image_data(pixels)?;
         writer.finish()
     });
     written.map_err(io::Error::other)?;
-    crate::files::write_whole(path, &bytes)
+    Ok(bytes)
 }
 
 /// Enlarges a gray picture by repeating every pixel `zoom` times each way.

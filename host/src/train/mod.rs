@@ -31,6 +31,7 @@ use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use shared::{CLASSES, PIXELS, SIDE};
 
 use crate::dataset::Samples;
+use crate::runtime::{Answer, Engine};
 
 /// A network that answers; it holds no gradients.
 #[derive(Debug, Clone)]
@@ -101,4 +102,20 @@ fn logits_of(
         logits.extend_from_slice(rows);
     }
     logits
+}
+
+impl Engine for TrainedNet {
+    fn name(&self) -> &'static str {
+        "burn"
+    }
+
+    fn answer(&mut self, image: &[u8; PIXELS]) -> anyhow::Result<Answer> {
+        let mut one = Samples::default();
+        one.push(image, shared::Label::TShirt);
+        Ok(Answer { logits: TrainedNet::logits(self, &one)[0], activations: Vec::new() })
+    }
+
+    fn logits(&mut self, samples: &Samples) -> anyhow::Result<Vec<[f32; CLASSES]>> {
+        Ok(TrainedNet::logits(self, samples))
+    }
 }

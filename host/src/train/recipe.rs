@@ -181,26 +181,24 @@ impl Recipe {
                 distillation: None,
                 quantization: None,
             },
-            NetName::Nano
-            | NetName::Small
-            | NetName::Flagship
-            | NetName::Minivgg
-            | NetName::Teacher => Recipe {
-                epochs: 5,
-                batch_size: 128,
-                learning_rate: 4e-3,
-                validation_split: 1.0 / 12.0,
-                seed: 12_345,
-                optimizer: OptimizerName::AdamW,
-                weight_decay: 0.02,
-                schedule: Schedule::Cosine,
-                average_decay: 0.999,
-                augmentation: Augmentation { flip: true, ..Augmentation::default() },
-                distillation: None,
-                // The desktop's networks have no use for 4-bit weights.
-                quantization: (!matches!(net, NetName::Minivgg | NetName::Teacher))
-                    .then_some(QuantizationAware::DEFAULT),
-            },
+            NetName::Nano | NetName::Small | NetName::Flagship | NetName::Minivgg | NetName::Teacher => {
+                Recipe {
+                    epochs: 5,
+                    batch_size: 128,
+                    learning_rate: 4e-3,
+                    validation_split: 1.0 / 12.0,
+                    seed: 12_345,
+                    optimizer: OptimizerName::AdamW,
+                    weight_decay: 0.02,
+                    schedule: Schedule::Cosine,
+                    average_decay: 0.999,
+                    augmentation: Augmentation { flip: true, ..Augmentation::default() },
+                    distillation: None,
+                    // The desktop's networks have no use for 4-bit weights.
+                    quantization: (!matches!(net, NetName::Minivgg | NetName::Teacher))
+                        .then_some(QuantizationAware::DEFAULT),
+                }
+            }
         }
     }
 }

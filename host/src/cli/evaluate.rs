@@ -1,0 +1,316 @@
+//! `host evaluate`: how good a model is, in numbers and pictures.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{DataArgs, Failure, print_json, print_line, shown};
+use crate::dataset::Samples;
+use crate::evaluate::classification::ClassificationReport;
+use crate::evaluate::compose;
+use crate::evaluate::judgement::{ClassCalibration, Judgement};
+use crate::model_dir::ModelDir;
+use crate::report::garments::{self, Answered, Garment};
+use crate::report::{chart, heatmap, table};
+use crate::runtime::{Engine, integer, ort, tract};
+use crate::train::TrainedNet;
+use shared::Label;
+
+/// What answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineName {
+    /// The firmware's own integers
+    Integer,
+    /// burn's float weights
+    Burn,
+    /// The float ONNX file in tract
+    Tract,
+    /// The float ONNX file in ONNX Runtime
+    Ort,
+    /// The int8 ONNX file in tract
+    TractInt8,
+    /// The int8 ONNX file in ONNX Runtime
+    OrtInt8,
+}
+
+impl EngineName {
+    /// Loads the engine over a model.
+    ///
+    /// # Errors
+    /// Where the model lacks the file, or the machine the library.
+    pub(super) fn load(self, dir: &ModelDir) -> Result<Box<dyn Engine>> {
+        let float = || {
+            dir.read_float()?.with_context(|| {
+                format!(
+                    "{} is not kept; train the model again, or use --engine integer",
+                    dir.float_onnx().display()
+                )
+            })
+        };
+        let has_ort = || ort::library().map_err(Failure::Missing);
+        Ok(match self {
+            Self::Integer => Box::new(integer::Integer::new(dir.read_firmware()?, false)),
+            Self::Burn => {
+                let network = dir.manifest()?.network;
+                Box::new(TrainedNet::load(network, &dir.weights()).map_err(anyhow::Error::msg)?)
+            }
+            Self::Tract => Box::new(tract::Tract::float(&float()?)?),
+            Self::TractInt8 => Box::new(tract::Tract::int8(&dir.read_int8()?.0)?),
+            Self::Ort => {
+                has_ort()?;
+                Box::new(ort::Ort::float(&float()?)?)
+            }
+            Self::OrtInt8 => {
+                has_ort()?;
+                Box::new(ort::Ort::int8(&dir.read_int8()?.0)?)
+            }
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Writes report.txt, predictions.csv, confusion.svg and .csv, predictions.png, mistakes.png,\n\
+confidence.svg and coverage.svg, flips.csv and flips.png (int8 against float), report.html.\n\n\
+Examples:\n  host evaluate --model models/nano --out nano-judged\n  \
+host evaluate --model models/small --engine ort --json"
+)]
+pub(super) struct EvaluateArgs {
+    /// Model folder
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// What answers
+    #[arg(long, value_enum, default_value = "integer")]
+    engine: EngineName,
+    /// Folder for what is written [default: target/evaluate/MODEL]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Only the first images of the test part
+    #[arg(long, value_name = "COUNT")]
+    images: Option<usize>,
+    /// Photograph-like pictures made of the first test images, to try the preprocessing on; 0 for none
+    #[arg(long, value_name = "COUNT", default_value_t = compose::DEFAULT_COUNT)]
+    photos: usize,
+    /// Digits behind the point in the report
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=9))]
+    digits: u8,
+    /// Seed of the 25 images shown with their predictions
+    #[arg(long, default_value_t = 12_345)]
+    seed: u64,
+    #[command(flatten)]
+    data: DataArgs,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Document {
+    model: String,
+    dataset: String,
+    engine: String,
+    images: usize,
+    accuracy: f64,
+    report: ClassificationReport,
+    confusion: [[usize; shared::CLASSES]; shared::CLASSES],
+    calibration: Vec<ClassCalibration>,
+    /// Images that int8 answers otherwise than float; absent where the float file is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flips: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photos: Option<compose::Composed>,
+    files: Vec<String>,
+}
+
+impl EvaluateArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let dir = ModelDir::new(&self.model);
+        let mut engine = self.engine.load(&dir)?;
+        let dataset = self.data.load()?;
+        let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
+        let temperature = dir.confidence()?.temperature;
+        let judgement = Judgement::of(engine.as_mut(), &test, temperature)?;
+        let float = float_judgement(&dir, &test, temperature)?;
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| crate::project_root().join("target/evaluate").join(dir.name()));
+        let report = judgement.matrix().report();
+        let mut files = Files { folder: &out, written: Vec::new() };
+        files.text("report.txt", &report.to_text(self.digits.into()))?;
+        files.text("predictions.csv", &judgement.to_csv())?;
+        files.text("confusion.csv", &judgement.matrix().to_csv())?;
+        files.text("confusion.svg", &heatmap::svg(&judgement.matrix(), &dir.name()))?;
+        files.text("confidence.svg", &chart::reliability(&judgement.reliability()).svg())?;
+        if let Ok(manifest) = dir.manifest()
+            && let Some(calibration) = manifest.calibration
+        {
+            files.text("coverage.svg", &chart::coverage(&calibration.curve).svg())?;
+        }
+        files.picture("predictions.png", &test, &judgement, &chosen(test.len(), self.seed))?;
+        files.picture("mistakes.png", &test, &judgement, &judgement.worst(SHOWN))?;
+        let int8 = match self.engine {
+            EngineName::Integer => Some(judgement.clone()),
+            _ => None,
+        };
+        let flips = match (&int8, &float) {
+            (Some(int8), Some(float)) => Some(int8.flips(float)),
+            _ => None,
+        };
+        if let (Some(flips), Some(float)) = (&flips, &float) {
+            files.text("flips.csv", &flips_csv(flips, &judgement, float))?;
+            files.picture("flips.png", &test, &judgement, &flips[..flips.len().min(SHOWN)])?;
+        }
+        let photos = match self.photos {
+            0 => None,
+            count => Some(compose::judge(engine.as_mut(), &test.take(count), compose::DEFAULT_SEED)?),
+        };
+        if let Some(photos) = &photos {
+            files.text("photos.csv", &photos.to_csv())?;
+        }
+        let document = Document {
+            model: dir.name(),
+            dataset: dataset.kind.name().into(),
+            engine: judgement.engine.clone(),
+            images: test.len(),
+            accuracy: report.accuracy,
+            confusion: judgement.matrix().counts,
+            calibration: judgement.by_class(),
+            flips: flips.as_ref().map(Vec::len),
+            photos,
+            files: files.written,
+            report,
+        };
+        if self.json { print_json(&document) } else { self.print(&document) }
+    }
+
+    fn print(&self, document: &Document) -> Result<()> {
+        print_line(format_args!(
+            "{} ({}) on {} test images of {}: {:.2} %\n",
+            document.model,
+            document.engine,
+            document.images,
+            document.dataset,
+            100.0 * document.accuracy
+        ))?;
+        print_line(document.report.to_text(self.digits.into()))?;
+        let names = Label::ALL.map(Label::name);
+        let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
+        let mut header = vec!["is \\ taken for"];
+        header.extend(numbers.iter().map(String::as_str));
+        let rows = names.iter().enumerate().map(|(class, name)| {
+            let counts = document.confusion[class].map(|count| count.to_string());
+            [vec![format!("{class} {name}")], counts.to_vec()].concat()
+        });
+        print_line(table::format(&header, &rows.collect::<Vec<_>>()))?;
+        let rows = document.calibration.iter().map(|row| {
+            let percent = |value: f64| format!("{:.2} %", 100.0 * value);
+            vec![row.class.into(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
+        });
+        print_line(table::format(
+            &["answer", "images", "mean confidence", "right"],
+            &rows.collect::<Vec<_>>(),
+        ))?;
+        match document.flips {
+            Some(flips) => print_line(format_args!("int8 answers {flips} images otherwise than float"))?,
+            None if self.engine == EngineName::Integer => {
+                print_line("int8 against float: the float file is not kept")?
+            }
+            None => {}
+        }
+        if let Some(photos) = &document.photos {
+            print_line(format_args!(
+                "{} photos composed of test images: {:.2} % answered as the 28×28 original, {:.2} % right",
+                photos.photos,
+                100.0 * photos.as_original,
+                100.0 * photos.accuracy
+            ))?;
+        }
+        print_line("\nwritten:")?;
+        document.files.iter().try_for_each(|file| print_line(format_args!("  {file}")))
+    }
+}
+
+/// Images shown in a grid of five by five.
+pub(super) const SHOWN: usize = 25;
+
+/// What the float file says in tract, where it is kept.
+pub(super) fn float_judgement(
+    dir: &ModelDir,
+    samples: &Samples,
+    temperature: f64,
+) -> Result<Option<Judgement>> {
+    let Some(model) = dir.read_float()? else { return Ok(None) };
+    Ok(Some(Judgement::of(&mut tract::Tract::float(&model)?, samples, temperature)?))
+}
+
+/// Images for the grid of predictions, chosen by a seed.
+pub(super) fn chosen(count: usize, seed: u64) -> Vec<usize> {
+    use rand::SeedableRng;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    rand::seq::index::sample(&mut rng, count, SHOWN.min(count)).into_vec()
+}
+
+/// Draws the answers to some images, five a row.
+pub(super) fn answers(
+    samples: &Samples,
+    judgement: &Judgement,
+    indices: &[usize],
+) -> crate::report::canvas::Canvas {
+    let answered: Vec<Answered<'_>> = indices
+        .iter()
+        .map(|&index| Answered {
+            garment: Garment { image: samples.image(index), label: samples.label(index) },
+            predicted: Label::ALL[judgement.predicted[index]],
+            confidence: judgement.confidence[index],
+        })
+        .collect();
+    garments::answered(&answered, 5)
+}
+
+fn flips_csv(flips: &[usize], int8: &Judgement, float: &Judgement) -> String {
+    let mut text = String::from("index,label,int8,float,int8_confidence,float_confidence\n");
+    for &index in flips {
+        text += &format!(
+            "{index},{},{},{},{:.6},{:.6}\n",
+            int8.labels[index],
+            int8.predicted[index],
+            float.predicted[index],
+            int8.confidence[index],
+            float.confidence[index]
+        );
+    }
+    text
+}
+
+/// Writes into one folder and remembers what.
+struct Files<'a> {
+    folder: &'a Path,
+    written: Vec<String>,
+}
+
+impl Files<'_> {
+    fn text(&mut self, name: &str, text: &str) -> Result<()> {
+        self.bytes(name, text.as_bytes())
+    }
+
+    fn picture(
+        &mut self,
+        name: &str,
+        samples: &Samples,
+        judgement: &Judgement,
+        indices: &[usize],
+    ) -> Result<()> {
+        self.bytes(name, &answers(samples, judgement, indices).to_png()?)
+    }
+
+    fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        crate::files::write_whole(&path, bytes)?;
+        self.written.push(shown(&path));
+        Ok(())
+    }
+}

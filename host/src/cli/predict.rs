@@ -1,0 +1,171 @@
+//! `host predict`: what photos show.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use shared::{CLASSES, Label, PIXELS, SIDE};
+
+use super::evaluate::EngineName;
+use super::{Failure, print_json, print_line, shown, terminal};
+use crate::dataset::photo::{self, Photo};
+use crate::evaluate::calibration::softmax;
+use crate::model_dir::ModelDir;
+use crate::report::png;
+use crate::runtime::Engine;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A photo is made what the chip makes of a camera's frame: gray, the garment found by its\n\
+difference from the border, cut out as a square, averaged to 28×28, light on dark.\n\n\
+Examples:\n  host predict shirt.jpg\n  host predict shirt.jpg --show        what the network sees of it\n  \
+host predict photos/ > answers.csv   a folder gives a CSV\n  host predict --model models/nano a.png b.bmp --json"
+)]
+pub(super) struct PredictArgs {
+    /// PNG, JPEG or BMP files, or folders of them
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Model folder
+    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    model: PathBuf,
+    /// What answers
+    #[arg(long, value_enum, default_value = "integer")]
+    engine: EngineName,
+    /// Show what the network sees
+    #[arg(long, conflicts_with = "json")]
+    show: bool,
+    /// Write what the network sees as FILE.28x28.png into this folder
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
+    /// CSV, as for a folder
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// A class with its probability.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Candidate {
+    class: &'static str,
+    index: usize,
+    confidence: f64,
+}
+
+/// What one photo shows.
+#[derive(Debug, Serialize)]
+struct Prediction {
+    file: String,
+    /// Three likeliest classes.
+    top: Vec<Candidate>,
+    /// The winner is below the model's threshold.
+    unsure: bool,
+}
+
+impl PredictArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let dir = ModelDir::new(&self.model);
+        let mut engine = self.engine.load(&dir)?;
+        let confidence = dir.confidence()?;
+        let as_csv = self.csv || (!self.json && self.files.iter().any(|path| path.is_dir()));
+        let mut predictions = Vec::new();
+        let mut problems = Vec::new();
+        if as_csv {
+            print_line("file,class,confidence,second,second_confidence,third,third_confidence,unsure")?;
+        }
+        for path in self.photos()? {
+            // One bad file among many is told and does not stop the others.
+            let photo = match Photo::read(&path) {
+                Ok(photo) => photo,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    problems.push(error);
+                    continue;
+                }
+            };
+            let pixels = photo.to_pixels().ok_or_else(|| anyhow::anyhow!("{}: no size", path.display()))?;
+            let prediction = predict(engine.as_mut(), &path, &pixels, confidence)?;
+            if let Some(folder) = &self.keep {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                png::write_gray(&folder.join(format!("{name}.28x28.png")), SIDE, SIDE, &pixels)?;
+            }
+            if as_csv {
+                print_line(csv_line(&prediction)?)?;
+            } else if !self.json {
+                print_line(text_line(&prediction))?;
+            }
+            if self.show {
+                print_line(terminal::picture(&pixels, terminal::stdout_has_color()).trim_end_matches('\n'))?;
+            }
+            predictions.push(prediction);
+        }
+        if self.json {
+            let document = serde_json::json!({ "model": dir.name(), "engine": engine.name(), "predictions": predictions });
+            print_json(&document)?;
+        }
+        match problems.len() {
+            0 => Ok(()),
+            count => Err(anyhow::anyhow!("{count} of {} files are no photos", count + predictions.len())),
+        }
+    }
+
+    /// Files as named, folders by their contents.
+    fn photos(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for path in &self.files {
+            if path.is_dir() {
+                let inside = photo::in_folder(path)?;
+                if inside.is_empty() {
+                    let problem = format!("{}: no PNG, JPEG or BMP file in this folder", path.display());
+                    return Err(Failure::Usage(problem).into());
+                }
+                paths.extend(inside);
+            } else {
+                paths.push(path.clone());
+            }
+        }
+        Ok(paths)
+    }
+}
+
+fn predict(
+    engine: &mut dyn Engine,
+    path: &Path,
+    pixels: &[u8; PIXELS],
+    confidence: crate::evaluate::calibration::Confidence,
+) -> Result<Prediction> {
+    let logits = engine.answer(pixels)?.logits;
+    let shares = softmax(&logits, confidence.temperature);
+    let mut order: Vec<usize> = (0..CLASSES).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    let candidate =
+        |&index: &usize| Candidate { class: Label::ALL[index].name(), index, confidence: shares[index] };
+    let top: Vec<Candidate> = order.iter().take(3).map(candidate).collect();
+    let unsure = top.first().is_some_and(|best| best.confidence * 256.0 < f64::from(confidence.unsure_below));
+    Ok(Prediction { file: shown(path), top, unsure })
+}
+
+fn text_line(prediction: &Prediction) -> String {
+    let top: Vec<String> = prediction
+        .top
+        .iter()
+        .map(|candidate| format!("{} {:.1} %", candidate.class, 100.0 * candidate.confidence))
+        .collect();
+    let unsure = if prediction.unsure { "  (unsure)" } else { "" };
+    format!("{}: {}{unsure}", prediction.file, top.join(", "))
+}
+
+fn csv_line(prediction: &Prediction) -> Result<String> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b' ')).from_writer(Vec::new());
+    writer.write_field(&prediction.file)?;
+    for candidate in &prediction.top {
+        writer.write_field(candidate.class)?;
+        writer.write_field(format!("{:.4}", candidate.confidence))?;
+    }
+    writer.write_field(prediction.unsure.to_string())?;
+    writer.write_record(None::<&[u8]>)?;
+    let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}

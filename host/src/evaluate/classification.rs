@@ -1,0 +1,176 @@
+//! Confusion matrix and classification report, numbers and layout as scikit-learn's.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use shared::{CLASSES, Label};
+
+/// How often each class was taken for each: `counts[label][predicted]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ConfusionMatrix {
+    /// Images by label and answer.
+    pub counts: [[usize; CLASSES]; CLASSES],
+}
+
+/// Scores of one class, or a mean over the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Scores {
+    /// Right ones among those given this class, 0..=1; 0 where none was.
+    pub precision: f64,
+    /// Right ones among those of this class, 0..=1; 0 where there is none.
+    pub recall: f64,
+    /// Harmonic mean of the two.
+    pub f1: f64,
+    /// Images of this class.
+    pub support: usize,
+}
+
+/// A row of the report, with the class's name.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ClassScores {
+    /// Name of the class.
+    pub class: &'static str,
+    /// Its scores.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+/// Precision, recall and F1 of every class, and their means.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassificationReport {
+    /// One row a class, in the labels' order.
+    pub classes: Vec<ClassScores>,
+    /// Fraction of images classified correctly.
+    pub accuracy: f64,
+    /// Mean over the classes.
+    pub macro_avg: Scores,
+    /// Mean over the classes, weighted by their support.
+    pub weighted_avg: Scores,
+}
+
+impl ConfusionMatrix {
+    /// Counts answers. Both slices hold classes 0..=9, one an image.
+    pub fn new(predicted: &[usize], labels: &[u8]) -> Self {
+        let mut counts = [[0; CLASSES]; CLASSES];
+        for (&predicted, &label) in predicted.iter().zip(labels) {
+            counts[usize::from(label)][predicted] += 1;
+        }
+        Self { counts }
+    }
+
+    /// Images of a class.
+    pub fn support(&self, class: usize) -> usize {
+        self.counts[class].iter().sum()
+    }
+
+    /// Formats as CSV: a header of answers, one row a label.
+    pub fn to_csv(&self) -> String {
+        let names = Label::ALL.map(Label::name);
+        let mut text = format!("true \\ predicted,{}\n", names.join(","));
+        for (name, row) in names.iter().zip(&self.counts) {
+            let cells = row.map(|count| count.to_string());
+            let _ = writeln!(text, "{name},{}", cells.join(","));
+        }
+        text
+    }
+
+    /// Computes the report.
+    pub fn report(&self) -> ClassificationReport {
+        let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let scores: Vec<Scores> = (0..CLASSES)
+            .map(|class| {
+                let right = self.counts[class][class];
+                let given: usize = self.counts.iter().map(|row| row[class]).sum();
+                let support = self.support(class);
+                Scores {
+                    precision: ratio(right, given),
+                    recall: ratio(right, support),
+                    f1: ratio(2 * right, given + support),
+                    support,
+                }
+            })
+            .collect();
+        let images: usize = scores.iter().map(|scores| scores.support).sum();
+        let right: usize = (0..CLASSES).map(|class| self.counts[class][class]).sum();
+        let mean = |weight: &dyn Fn(&Scores) -> f64| {
+            let total: f64 = scores.iter().map(weight).sum();
+            let of = |value: &dyn Fn(&Scores) -> f64| {
+                let sum: f64 = scores.iter().map(|scores| value(scores) * weight(scores)).sum();
+                if total == 0.0 { 0.0 } else { sum / total }
+            };
+            Scores {
+                precision: of(&|scores| scores.precision),
+                recall: of(&|scores| scores.recall),
+                f1: of(&|scores| scores.f1),
+                support: images,
+            }
+        };
+        ClassificationReport {
+            accuracy: ratio(right, images),
+            macro_avg: mean(&|_| 1.0),
+            weighted_avg: mean(&|scores| scores.support as f64),
+            classes: Label::ALL
+                .iter()
+                .zip(&scores)
+                .map(|(label, &scores)| ClassScores { class: label.name(), scores })
+                .collect(),
+        }
+    }
+}
+
+impl ClassificationReport {
+    /// Formats as `sklearn.metrics.classification_report(labels, predicted, target_names=…, digits=digits)` does.
+    pub fn to_text(&self, digits: usize) -> String {
+        const LAST: &str = "weighted avg";
+        let longest = self.classes.iter().map(|row| row.class.len()).max().unwrap_or(0);
+        let width = longest.max(LAST.len()).max(digits);
+        let mut text = format!(
+            "{:>width$}  {:>9} {:>9} {:>9} {:>9}\n\n",
+            "", "precision", "recall", "f1-score", "support"
+        );
+        let row = |text: &mut String, name: &str, scores: &Scores| {
+            let Scores { precision, recall, f1, support } = scores;
+            let _ = writeln!(
+                text,
+                "{name:>width$}  {precision:>9.digits$} {recall:>9.digits$} {f1:>9.digits$} {support:>9}"
+            );
+        };
+        for ClassScores { class, scores } in &self.classes {
+            row(&mut text, class, scores);
+        }
+        let images = self.macro_avg.support;
+        let _ = writeln!(
+            text,
+            "\n{:>width$}  {:>9} {:>9} {:>9.digits$} {images:>9}",
+            "accuracy", "", "", self.accuracy
+        );
+        row(&mut text, "macro avg", &self.macro_avg);
+        row(&mut text, LAST, &self.weighted_avg);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_follow_from_the_counts() {
+        // Three of class 0, one taken for 1; one of class 1, right; nothing else.
+        let matrix = ConfusionMatrix::new(&[0, 0, 1, 1], &[0, 0, 0, 1]);
+        let report = matrix.report();
+        let [first, second] = [report.classes[0].scores, report.classes[1].scores];
+        assert_eq!((first.precision, first.recall, first.support), (1.0, 2.0 / 3.0, 3));
+        assert_eq!((second.precision, second.recall, second.f1), (0.5, 1.0, 2.0 / 3.0));
+        assert_eq!(report.accuracy, 0.75);
+        assert!((report.weighted_avg.precision - 0.875).abs() < 1e-12);
+        assert!((report.macro_avg.precision - 0.15).abs() < 1e-12);
+        assert_eq!(matrix.to_csv().lines().nth(1), Some("T-shirt/top,2,1,0,0,0,0,0,0,0,0"));
+    }
+
+    #[test]
+    fn nothing_at_all_is_zero_and_no_panic() {
+        let text = ConfusionMatrix::new(&[], &[]).report().to_text(2);
+        assert!(text.contains("accuracy                           0.00         0"), "{text}");
+    }
+}

@@ -1,0 +1,302 @@
+//! Line charts as SVG: training curves, calibration, coverage.
+
+use std::fmt::Write;
+
+use crate::evaluate::calibration::Point;
+use crate::train::history::EpochRecord;
+
+/// Points joined by a line.
+#[derive(Debug, Clone)]
+pub struct Series<'a> {
+    /// What it shows, for the legend.
+    pub name: &'a str,
+    /// `(x, y)` from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// Broken line.
+    pub is_dashed: bool,
+}
+
+/// A chart with one or more lines.
+#[derive(Debug, Clone)]
+pub struct Chart<'a> {
+    /// Heading, and the picture's title for those who cannot see it.
+    pub title: &'a str,
+    /// What the lines say, in a sentence.
+    pub description: String,
+    /// Under the horizontal axis.
+    pub x_label: &'a str,
+    /// Lines in order of the legend; at most as many as there are colours.
+    pub series: Vec<Series<'a>>,
+    /// Whether values are fractions, shown in percent.
+    pub is_percent: bool,
+    /// Whether horizontal values are fractions, shown in percent.
+    pub x_is_percent: bool,
+    /// A vertical line with a word, such as where rounding begins.
+    pub mark: Option<(f64, &'a str)>,
+}
+
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 58.0;
+const TOP: f64 = 56.0;
+const RIGHT: f64 = 24.0;
+const BOTTOM: f64 = 44.0;
+/// Okabe and Ito's colours, told apart by the colour-blind and on white and on black.
+const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+
+/// Returns a step of 1, 2 or 5 times a power of ten that divides `span` into about `parts`.
+fn step(span: f64, parts: f64) -> f64 {
+    let rough = (span / parts).max(1e-9);
+    let power = 10f64.powf(rough.log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|factor| factor * power)
+        .into_iter()
+        .find(|&step| step >= rough)
+        .unwrap_or(rough)
+}
+
+fn number(value: f64, step: f64, is_percent: bool) -> String {
+    let (value, step) = if is_percent { (100.0 * value, 100.0 * step) } else { (value, step) };
+    let digits = (-step.log10().floor()).max(0.0) as usize;
+    format!("{value:.digits$}{}", if is_percent { "%" } else { "" })
+}
+
+impl Chart<'_> {
+    fn bounds(&self, of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
+        let values = self.series.iter().flat_map(|series| series.points.iter().map(&of));
+        let (low, high) = values
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        if low < high {
+            (low, high)
+        } else if low.is_finite() {
+            (low - 0.5, low + 0.5)
+        } else {
+            (0.0, 1.0)
+        }
+    }
+
+    /// Draws the chart as a document of its own.
+    pub fn svg(&self) -> String {
+        document(WIDTH, HEIGHT, self.title, &self.description, &self.body())
+    }
+
+    fn body(&self) -> String {
+        let (x_low, x_high) = self.bounds(|point| point.0);
+        let (y_low, y_high) = self.bounds(|point| point.1);
+        let y_step = step(y_high - y_low, 5.0);
+        let (y_low, y_high) = ((y_low / y_step).floor() * y_step, (y_high / y_step).ceil() * y_step);
+        let x_step = step(x_high - x_low, 6.0);
+        let (inner_width, inner_height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
+        let x_of = |x: f64| LEFT + (x - x_low) / (x_high - x_low) * inner_width;
+        let y_of = |y: f64| TOP + (y_high - y) / (y_high - y_low) * inner_height;
+        let mut svg = format!(
+            "<text x=\"12\" y=\"20\" font-size=\"14\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{}</text>\n",
+            self.title
+        );
+        let mut legend_x = LEFT;
+        for (series, color) in self.series.iter().zip(COLORS) {
+            let dash = if series.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" };
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{legend_x}\" y1=\"36\" x2=\"{}\" y2=\"36\" stroke=\"{color}\" stroke-width=\"2.5\"{dash}/><text x=\"{}\" y=\"40\" fill=\"var(--ink, #222)\">{}</text>",
+                legend_x + 22.0,
+                legend_x + 27.0,
+                series.name
+            );
+            legend_x += 44.0 + 6.4 * series.name.chars().count() as f64;
+        }
+        let ticks = |low: f64, high: f64, step: f64| {
+            let first = (low / step - 1e-9).ceil() as i64;
+            let last = (high / step + 1e-9).floor() as i64;
+            (first..=last).map(move |tick| tick as f64 * step)
+        };
+        for y in ticks(y_low, y_high, y_step) {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{1}\" y2=\"{0:.1}\" stroke=\"var(--line, #ddd)\"/><text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\" fill=\"var(--soft, #555)\">{4}</text>",
+                y_of(y),
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                y_of(y) + 4.0,
+                number(y, y_step, self.is_percent)
+            );
+        }
+        for x in ticks(x_low, x_high, x_step) {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
+                x_of(x),
+                HEIGHT - BOTTOM + 17.0,
+                number(x, x_step, self.x_is_percent)
+            );
+        }
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
+            LEFT + inner_width / 2.0,
+            HEIGHT - 8.0,
+            self.x_label
+        );
+        if let Some((x, word)) = self.mark {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{0:.1}\" y1=\"{TOP}\" x2=\"{0:.1}\" y2=\"{1}\" stroke=\"var(--soft, #555)\" stroke-dasharray=\"2 3\"/><text x=\"{2:.1}\" y=\"{3}\" text-anchor=\"end\" font-size=\"11\" fill=\"var(--soft, #555)\">{word}</text>",
+                x_of(x),
+                HEIGHT - BOTTOM,
+                x_of(x) - 4.0,
+                HEIGHT - BOTTOM - 6.0
+            );
+        }
+        for (series, color) in self.series.iter().zip(COLORS) {
+            let dash = if series.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" };
+            let points: Vec<String> = series
+                .points
+                .iter()
+                .filter(|(_, y)| y.is_finite())
+                .map(|&(x, y)| format!("{:.1},{:.1}", x_of(x), y_of(y)))
+                .collect();
+            let _ = writeln!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\" stroke-linejoin=\"round\"{dash}/>",
+                points.join(" ")
+            );
+        }
+        svg
+    }
+}
+
+fn document(width: f64, height: f64, title: &str, description: &str, body: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"var(--paper, #fff)\"/>\n{body}</svg>\n"
+    )
+}
+
+/// Loss and accuracy, epoch by epoch. `rounding`: epochs of the phase with rounding, at the end.
+pub fn curves<'a>(history: &[EpochRecord], rounding: usize) -> [Chart<'a>; 2] {
+    let line = |name: &'a str, is_dashed, value: &dyn Fn(&EpochRecord) -> f64| Series {
+        name,
+        is_dashed,
+        points: history.iter().map(|record| (record.epoch as f64, value(record))).collect(),
+    };
+    let floats = history.len().saturating_sub(rounding);
+    let mark = (rounding > 0 && floats > 0).then_some((floats as f64, "rounded from here"));
+    let last = history.last();
+    let of_last = |value: &dyn Fn(&EpochRecord) -> f64| last.map_or(0.0, value);
+    [
+        Chart {
+            title: "Loss",
+            description: format!(
+                "Cross-entropy over {} epochs; at the end {:.3} in training, {:.3} in validation.",
+                history.len(),
+                of_last(&|record| record.loss),
+                of_last(&|record| record.validation_loss)
+            ),
+            x_label: "epoch",
+            series: vec![
+                line("training", false, &|record| record.loss),
+                line("validation", true, &|record| record.validation_loss),
+            ],
+            is_percent: false,
+            x_is_percent: false,
+            mark,
+        },
+        Chart {
+            title: "Accuracy",
+            description: format!(
+                "Accuracy over {} epochs; at the end {:.2} % in training, {:.2} % in validation.",
+                history.len(),
+                of_last(&|record| 100.0 * record.accuracy),
+                of_last(&|record| 100.0 * record.validation_accuracy)
+            ),
+            x_label: "epoch",
+            series: vec![
+                line("training", false, &|record| record.accuracy),
+                line("validation", true, &|record| record.validation_accuracy),
+            ],
+            is_percent: true,
+            x_is_percent: false,
+            mark,
+        },
+    ]
+}
+
+/// Both training curves side by side.
+pub fn curves_svg(history: &[EpochRecord], rounding: usize, name: &str) -> String {
+    let [loss, accuracy] = curves(history, rounding);
+    let body =
+        format!("<g>{}</g>\n<g transform=\"translate({WIDTH} 0)\">{}</g>\n", loss.body(), accuracy.body());
+    let description = format!("{} {}", loss.description, accuracy.description);
+    document(2.0 * WIDTH, HEIGHT, &format!("Training of {name}"), &description, &body)
+}
+
+/// What share of the images is answered, and how well, as the threshold rises.
+pub fn coverage<'a>(curve: &[Point]) -> Chart<'a> {
+    let mut points: Vec<(f64, f64)> = curve.iter().map(|point| (point.coverage, point.accuracy)).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Chart {
+        title: "Right when answered",
+        description:
+            "Accuracy on the images whose winner reaches a threshold, over the share of such images.".into(),
+        x_label: "images answered",
+        series: vec![Series { name: "accuracy of the answered", points, is_dashed: false }],
+        is_percent: true,
+        x_is_percent: true,
+        mark: None,
+    }
+}
+
+/// Confidence against accuracy, bin by bin: a calibrated network lies on the diagonal.
+pub fn reliability<'a>(bins: &[(f64, f64)]) -> Chart<'a> {
+    Chart {
+        title: "Confidence and accuracy",
+        description: "Accuracy of the answers by their confidence, in bins; the dashed line is perfect."
+            .into(),
+        x_label: "confidence",
+        series: vec![
+            Series { name: "answers", points: bins.to_vec(), is_dashed: false },
+            Series { name: "perfect", points: vec![(0.0, 0.0), (1.0, 1.0)], is_dashed: true },
+        ],
+        is_percent: true,
+        x_is_percent: true,
+        mark: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(epoch: usize, loss: f64) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            loss,
+            accuracy: 0.8,
+            validation_loss: loss,
+            validation_accuracy: 0.9,
+            learning_rate: 0.1,
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn steps_are_round_and_numbers_show_them() {
+        assert_eq!((step(0.09, 5.0), step(80.0, 6.0), step(4.0, 5.0)), (0.02, 20.0, 1.0));
+        assert_eq!(number(0.94, 0.02, true), "94%");
+        assert_eq!(number(0.925, 0.005, true), "92.5%");
+        assert_eq!(number(0.25, 0.05, false), "0.25");
+    }
+
+    #[test]
+    fn a_chart_survives_one_epoch_and_a_loss_that_is_no_number() {
+        for history in [vec![record(1, 0.5)], vec![record(1, f64::NAN), record(2, 0.5)], vec![]] {
+            let svg = curves_svg(&history, 0, "test");
+            assert!(!svg.contains("NaN") || history.is_empty() || history[0].loss.is_nan(), "{svg}");
+            let polylines: Vec<&str> = svg.lines().filter(|line| line.starts_with("<polyline")).collect();
+            assert_eq!(polylines.len(), 4);
+            assert!(polylines.iter().all(|line| !line.contains("NaN") && !line.contains("inf")), "{svg}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The confusion matrix as a heat map.
+
+use std::fmt::Write;
+
+use shared::{CLASSES, Label};
+
+use crate::evaluate::classification::ConfusionMatrix;
+
+/// Side of a cell in the picture's units.
+const CELL: f64 = 44.0;
+/// Left edge of the cells.
+const LEFT: f64 = 110.0;
+/// Upper edge of the cells.
+const TOP: f64 = 108.0;
+
+/// Draws the matrix: labels down, answers across, darker where more images fall.
+///
+/// Colours follow the square root of a row's share, so that rare mistakes are seen beside the diagonal.
+pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
+    let side = CELL * CLASSES as f64;
+    let (width, height) = (LEFT + side + 44.0, TOP + side + 20.0);
+    let report = matrix.report();
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
+         <title>Confusion matrix of {name}</title>\n\
+         <desc>{images} images, {accuracy:.2} % on the diagonal. Rows are what garments are, columns what they are taken for.</desc>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"var(--paper, #fff)\"/>\n\
+         <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{name}: what is taken for what</text>\n\
+         <text x=\"12\" y=\"40\" fill=\"var(--soft, #555)\">rows: what it is · columns: the answer</text>\n",
+        images = report.macro_avg.support,
+        accuracy = 100.0 * report.accuracy,
+    );
+    for (class, label) in Label::ALL.iter().enumerate() {
+        let middle = CELL * (class as f64 + 0.5);
+        let name = label.name();
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--ink, #222)\">{name}</text>\n\
+             <text transform=\"translate({:.1} {:.1}) rotate(-40)\" fill=\"var(--ink, #222)\">{name}</text>",
+            LEFT - 8.0,
+            TOP + middle + 4.0,
+            LEFT + middle - 4.0,
+            TOP - 6.0,
+        );
+    }
+    for (label, row) in matrix.counts.iter().enumerate() {
+        let support = matrix.support(label).max(1) as f64;
+        for (predicted, &count) in row.iter().enumerate() {
+            let heat = (count as f64 / support).sqrt();
+            let (x, y) = (LEFT + CELL * predicted as f64, TOP + CELL * label as f64);
+            let is_right = label == predicted;
+            let _ = writeln!(
+                svg,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{}\" stroke=\"var(--paper, #fff)\"><title>{} taken for {}: {count}</title></rect>",
+                color(heat, is_right),
+                Label::ALL[label].name(),
+                Label::ALL[predicted].name(),
+            );
+            if count > 0 {
+                let ink = if heat > 0.55 { "#fff" } else { "#222" };
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{count}</text>",
+                    x + CELL / 2.0,
+                    y + CELL / 2.0 + 4.0
+                );
+            }
+        }
+    }
+    svg + "</svg>\n"
+}
+
+/// From nearly white to dark blue on the diagonal, to dark red beside it.
+fn color(heat: f64, is_right: bool) -> String {
+    let end = if is_right { [8.0, 69.0, 126.0] } else { [150.0, 20.0, 20.0] };
+    let start = [240.0, 242.0, 245.0];
+    let [red, green, blue] =
+        std::array::from_fn(|at| (start[at] + (end[at] - start[at]) * heat.clamp(0.0, 1.0)).round() as u8);
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_count_stands_in_the_picture() {
+        let svg = svg(&ConfusionMatrix::new(&[3, 4, 4], &[3, 4, 2]), "test");
+        assert_eq!(svg.matches("<rect").count(), 1 + CLASSES * CLASSES);
+        assert!(svg.contains("Pullover taken for Coat: 1"), "{svg}");
+        assert_eq!(svg.matches(">1</text>").count(), 3);
+    }
+
+    #[test]
+    fn hot_cells_are_dark() {
+        assert_eq!(color(0.0, true), "#f0f2f5");
+        assert_eq!(color(1.0, true), "#08457e");
+        assert_eq!(color(2.0, false), "#961414");
+    }
+}
