@@ -82,7 +82,8 @@ fn the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees() {
         };
         let pixels = || (0..width * height).map(at);
         let gray: Vec<u8> = pixels().map(|[r, g, b]| luma(r, g, b)).collect();
-        let packed = |[r, g, b]: [u8; 3]| u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
+        let packed =
+            |[r, g, b]: [u8; 3]| u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
         // 64×32 of it is as much as the board's buffer holds at two bytes a pixel.
         let short = height.min(32);
         let rgb565: Vec<u8> =

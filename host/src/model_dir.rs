@@ -178,7 +178,12 @@ impl ModelDir {
         self.path.join("README.md")
     }
 
-    /// Training curves.
+    /// Training curves as a picture.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join("curves.svg")
+    }
+
+    /// Training curves as numbers.
     pub fn history(&self) -> PathBuf {
         self.path.join("history.csv")
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod bench_train;
 mod codegen;
+mod dashboard;
 mod data;
 mod device;
 mod evaluate;

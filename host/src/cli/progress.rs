@@ -1,62 +1,81 @@
-//! Shows a training: a bar on a terminal, one line an epoch elsewhere.
+//! Shows a training: curves on a terminal, one line an epoch elsewhere.
 
-use std::io::IsTerminal;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use super::dashboard::{Dashboard, View};
+use super::terminal;
 use crate::train::Observer;
 use crate::train::history::EpochRecord;
 
 /// Reports to standard error.
 pub(super) struct Progress {
-    bar: Option<ProgressBar>,
+    dashboard: Option<Dashboard>,
+    view: View,
     quiet: bool,
-    started: Instant,
-    finished_before: Option<usize>,
+    batch_size: usize,
+    /// Epochs of the phases before this one.
+    epochs_before: usize,
+    /// When this phase's first step here was counted, and which (epoch, step) it was.
+    first: Option<(Instant, usize, usize)>,
 }
 
 impl Progress {
-    pub(super) fn new(quiet: bool) -> Self {
-        let on_terminal = std::io::stderr().is_terminal() && !quiet;
-        let bar = on_terminal.then(|| {
-            let style = ProgressStyle::with_template("{prefix} [{bar:32}] {pos}/{len} {msg} {eta}");
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar, quiet, started: Instant::now(), finished_before: None }
+    /// `epochs`: of the first phase. `batch_size`: images a step.
+    pub(super) fn new(quiet: bool, epochs: usize, batch_size: usize) -> Self {
+        let dashboard = if quiet { None } else { Dashboard::open() };
+        let view = View {
+            phase: "floats:".into(),
+            epoch: (1, epochs),
+            has_color: terminal::is_color_wanted(),
+            ..View::default()
+        };
+        Self { dashboard, view, quiet, batch_size, epochs_before: 0, first: None }
     }
 
-    fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
+    fn line(&mut self, text: &str) {
+        match &mut self.dashboard {
+            Some(dashboard) => dashboard.print(text),
             None if !self.quiet => eprintln!("{text}"),
             None => {}
         }
     }
+
+    /// Seconds that the rest of the phase takes at the pace so far.
+    fn seconds_left(&self, steps_done: usize, steps_an_epoch: usize) -> Option<f64> {
+        let (started, epoch, step) = self.first?;
+        let here = steps_done.checked_sub(epoch * steps_an_epoch + step)?;
+        let rest = (self.view.epoch.1 * steps_an_epoch).saturating_sub(steps_done);
+        (here > 0).then(|| started.elapsed().as_secs_f64() / here as f64 * rest as f64)
+    }
 }
 
 impl Observer for Progress {
-    fn phase(&mut self, what: &str) {
+    fn phase(&mut self, what: &str, epochs: usize) {
         self.line(what);
-        (self.started, self.finished_before) = (Instant::now(), None);
+        self.epochs_before = self.view.history.last().map_or(0, |record| record.epoch);
+        self.first = None;
+        (self.view.phase, self.view.epoch) = ("rounded:".into(), (1, epochs));
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64, accuracy: f64) {
-        self.finished_before.get_or_insert(epoch);
-        if let Some(bar) = &self.bar {
-            if bar.length() != Some(steps as u64) || step == 1 {
-                bar.reset();
-                bar.set_length(steps as u64);
-            }
-            bar.set_prefix(format!("epoch {}", epoch + 1));
-            bar.set_message(format!("loss {loss:.4} accuracy {:.2} %", 100.0 * accuracy));
-            bar.set_position(step as u64);
+        let (started, first_epoch, first_step) = *self.first.get_or_insert((Instant::now(), epoch, step));
+        if self.dashboard.is_none() {
+            return;
+        }
+        let here = (epoch * steps + step).saturating_sub(first_epoch * steps + first_step);
+        self.view.images_per_second =
+            (here * self.batch_size) as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        self.view.seconds_left = self.seconds_left(epoch * steps + step, steps);
+        (self.view.epoch.0, self.view.step, self.view.now) = (epoch + 1, (step, steps), (loss, accuracy));
+        if let Some(dashboard) = &mut self.dashboard {
+            dashboard.draw(&self.view);
         }
     }
 
     fn epoch(&mut self, record: &EpochRecord, epochs: usize, is_best: bool) {
-        let here = record.epoch - self.finished_before.unwrap_or(0);
-        let each = self.started.elapsed().as_secs_f64() / here.max(1) as f64;
+        let first_epoch = self.first.map_or(0, |first| first.1);
+        let each = self.first.map_or(0.0, |first| first.0.elapsed().as_secs_f64())
+            / (record.epoch - first_epoch).max(1) as f64;
         let left = each * (epochs - record.epoch) as f64;
         self.line(&format!(
             "epoch {:>3}/{epochs}  loss {:.4}  accuracy {:.2} %  validation {:.4} {:.2} %{}  lr {:.1e}  {:.1} s  {} left",
@@ -70,15 +89,12 @@ impl Observer for Progress {
             record.seconds,
             minutes(left)
         ));
-        if record.epoch == epochs
-            && let Some(bar) = &self.bar
-        {
-            bar.finish_and_clear();
-        }
+        self.view.history.push(EpochRecord { epoch: record.epoch + self.epochs_before, ..*record });
     }
 }
 
-fn minutes(seconds: f64) -> String {
+/// Formats seconds as minutes and seconds.
+pub(super) fn minutes(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

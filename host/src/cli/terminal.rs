@@ -4,9 +4,14 @@ use std::io::IsTerminal;
 
 use shared::{PIXELS, SIDE};
 
-/// Whether standard output takes colour: a terminal, and `NO_COLOR` (no-color.org) is unset or empty.
+/// Whether colour is wanted: `NO_COLOR` (no-color.org) is unset or empty.
+pub(super) fn is_color_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether standard output takes colour.
 pub(super) fn stdout_has_color() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stdout().is_terminal() && is_color_wanted()
 }
 
 /// Shows an image in 14 lines: half blocks in colour, or shades of characters, two a pixel, in 28.

@@ -18,6 +18,7 @@ use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
 use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir};
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
+use crate::report::chart;
 use crate::runtime::{Engine, integer, tract};
 use crate::train::device::Backend;
 use crate::train::phases::{Phases, Trained};
@@ -247,12 +248,18 @@ impl TrainArgs {
                 recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
             );
         }
-        let Some(trained) = phases.run(&interrupt, &mut Progress::new(self.quiet))? else {
+        let mut progress = Progress::new(self.quiet, recipe.epochs, recipe.batch_size);
+        let trained = phases.run(&interrupt, &mut progress)?;
+        drop(progress);
+        let Some(trained) = trained else {
             let how = format!("interrupted; {} holds the state, --resume goes on", shown(&checkpoint));
             return Err(Failure::Interrupted(how).into());
         };
         let Trained { net, grids, outcome } = trained;
         crate::files::write_whole(&dir.history(), history::to_csv(&outcome.history).as_bytes())?;
+        let rounding_epochs = recipe.quantization.map_or(0, |rounding| rounding.epochs);
+        let curves = chart::curves_svg(&outcome.history, rounding_epochs, &dir.name());
+        crate::files::write_whole(&dir.curves(), curves.as_bytes())?;
         net.save(&dir.weights())?;
         dir.write_grids(&grids)?;
         let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test, self.quiet)?;
@@ -294,6 +301,7 @@ impl TrainArgs {
             files: [
                 dir.manifest_path(),
                 dir.history(),
+                dir.curves(),
                 dir.weights(),
                 dir.grids_path(),
                 dir.float_onnx(),

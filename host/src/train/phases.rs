@@ -104,7 +104,8 @@ impl Phases<'_> {
             ..recipe.clone()
         };
         let resume = self.resume && rounding_checkpoint.exists();
-        observer.phase(&format!("on with {}-bit weights, rounded as on the chip", rounding.weight_bits));
+        let what = format!("on with {}-bit weights, rounded as on the chip", rounding.weight_bits);
+        observer.phase(&what, rounding.epochs);
         let checkpoint = rounding_checkpoint;
         let job = Job { recipe: &recipe, checkpoint, resume, start: Some(&start), ..job };
         let Some(mut rounded) = train(&job, interrupt, observer)? else { return Ok(None) };

@@ -52,7 +52,7 @@ pub type Interrupt = AtomicBool;
 /// Told how the training goes on; every method may do nothing.
 pub trait Observer {
     /// A further phase begins, such as the one with rounding; epochs count from 1 again.
-    fn phase(&mut self, _what: &str) {}
+    fn phase(&mut self, _what: &str, _epochs: usize) {}
     /// A step of `steps` ended; `loss` is the mean over the epoch's images so far.
     fn step(&mut self, _epoch: usize, _step: usize, _steps: usize, _loss: f64, _accuracy: f64) {}
     /// An epoch of `epochs` ended.
