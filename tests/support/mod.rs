@@ -18,6 +18,26 @@ pub enum Need {
     Emulator,
     /// ONNX Runtime's shared library.
     Ort,
+    /// Chromium and ChromeDriver.
+    Browser,
+    /// scikit-learn, in the project's `.venv` or the system's Python.
+    Sklearn,
+}
+
+/// The Python that has what tests need: the project's own environment's, else the system's.
+pub fn python() -> PathBuf {
+    let own = host::project_root().join(".venv/bin/python");
+    if own.is_file() { own } else { "python3".into() }
+}
+
+/// Whether a program runs and ends well.
+fn runs(program: &std::path::Path, arguments: &[&str]) -> Result<(), String> {
+    let output = std::process::Command::new(program).args(arguments).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("{}: {error}", program.display())),
+    }
 }
 
 impl Need {
@@ -27,6 +47,8 @@ impl Need {
             Need::Data => "data",
             Need::Emulator => "emulator",
             Need::Ort => "ort",
+            Need::Browser => "browser",
+            Need::Sklearn => "sklearn",
         }
     }
 
@@ -36,6 +58,8 @@ impl Need {
             Need::Data => "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
             Need::Emulator => "scripts/setup-embedded.sh",
             Need::Ort => ort::HOW_TO_GET,
+            Need::Browser => "apt-get install chromium chromium-driver    (or your system's packages)",
+            Need::Sklearn => "python3 -m venv .venv && .venv/bin/pip install scikit-learn",
         }
     }
 
@@ -47,6 +71,8 @@ impl Need {
                 found.err().map(|error| error.to_string())
             }
             Need::Ort => ort::library().err(),
+            Need::Browser => runs("chromedriver".as_ref(), &["--version"]).err(),
+            Need::Sklearn => runs(&python(), &["-c", "import sklearn"]).err(),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 
 use super::bench_train::TrainBenchArgs;
-use super::{Failure, print_json, print_line, shown};
+use super::{Failure, print_json, print_line, remark, shown};
 use crate::bench::{self, NetworkCount, networks};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
@@ -76,7 +76,7 @@ impl KernelsArgs {
             for &profile in &profiles {
                 let is_free = !is_model && profile == Profile::Speed;
                 let options = if is_free { Options::FASTEST } else { profile.into() };
-                eprintln!("building and running {name}, {options}");
+                remark(format_args!("building and running {name}, {options}"));
                 let counted = bench::count(name, &NetworkPlan::new(network, options)?, &counter)?;
                 if !self.json {
                     print_line(text(&counted))?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, print_json, print_line};
+use super::{Failure, print_json, print_line, remark};
 use crate::dataset::split::split;
 use crate::dataset::{self, Choice, Dataset};
 use crate::train::device::Backend;
@@ -74,7 +74,7 @@ impl TrainBenchArgs {
             .num_threads(self.threads)
             .build_global()
             .context("the threads were started before they were counted")?;
-        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), |line| eprintln!("{line}"))?;
+        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), |line| remark(line))?;
         let mut recipe = Recipe::default_for(self.net);
         recipe.epochs = self.epochs;
         recipe.quantization = None;
@@ -82,7 +82,7 @@ impl TrainBenchArgs {
         let ours = self.ours(&dataset, &recipe)?;
         let theirs = self.theirs(recipe.batch_size, count);
         if let Err(absent) = &theirs {
-            eprintln!("PyTorch skipped: {absent:#}");
+            remark(format_args!("PyTorch skipped: {absent:#}"));
         }
         let theirs = theirs.ok();
         let report = Report {

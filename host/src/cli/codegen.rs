@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use super::{print_line, shown};
+use super::{print_line, remark, shown};
 use crate::codegen::{SOURCE_FILE, WEIGHTS_FILE, generate};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
@@ -61,7 +61,7 @@ impl CodegenArgs {
         let dir = ModelDir::new(&self.model);
         let out = self.out.unwrap_or_else(|| dir.path().into());
         let plan = NetworkPlan::new(&dir.read_firmware()?, self.plan.options())?;
-        eprint!("{}", plans::account(&plan));
+        remark(plans::account(&plan).trim_end());
         for path in write(&plan, &dir, &out)? {
             print_line(shown(&path))?;
         }

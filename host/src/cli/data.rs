@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::{Label, PIXELS, SIDE};
 
-use super::{DataArgs, Failure, print_json, print_line, shown, terminal};
+use super::{DataArgs, Failure, print_json, print_line, remark, shown, terminal};
 use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, locate};
 use crate::evaluate::compose;
 use crate::report::garments::{self, Garment};
@@ -67,14 +67,15 @@ pub(super) struct RowsArgs {
     after_help = "Examples:\n  host data show --index 42 --test\n  host data show --random --out garment.png\n  \
 host data show --random --seed 7 > garment.txt     the same image every time"
 )]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["index", "random"])))]
 pub(super) struct ShowArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Number of the image, from 0
-    #[arg(long, value_name = "NUMBER", required_unless_present = "random")]
+    #[arg(long, value_name = "NUMBER")]
     index: Option<usize>,
     /// Any image
-    #[arg(long, conflicts_with = "index")]
+    #[arg(long)]
     random: bool,
     /// Seed of that choice [default: another one every time]
     #[arg(long, requires = "random")]
@@ -147,13 +148,11 @@ impl DataCommand {
             DataCommand::Fetch(args) => {
                 let folder = args.out.unwrap_or_else(locate::download_folder);
                 locate::check_online()?;
-                fetch::fetch(&folder, &fetch::SOURCES, |line| eprintln!("{line}")).map_err(|error| {
-                    match error {
-                        DatasetError::Missing(problem) => {
-                            DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
-                        }
-                        other => other,
+                fetch::fetch(&folder, &fetch::SOURCES, |line| remark(line)).map_err(|error| match error {
+                    DatasetError::Missing(problem) => {
+                        DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
                     }
+                    other => other,
                 })?;
                 print_line(shown(&folder))
             }
@@ -268,7 +267,7 @@ fn show(args: &ShowArgs) -> Result<()> {
     if let Some(out) = &args.out {
         const ZOOM: usize = 10;
         png::write_gray(out, SIDE * ZOOM, SIDE * ZOOM, &png::enlarged(SIDE, SIDE, image, ZOOM))?;
-        eprintln!("written: {}", shown(out));
+        remark(format_args!("written: {}", shown(out)));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use shared::Label;
 use shared::protocol::Answer;
 
 use super::codegen::PlanArgs;
-use super::{DataArgs, Failure, print_json, print_line, shown};
+use super::{DataArgs, Failure, is_quiet, print_json, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::device::build::{self, Board};
 use crate::device::client::{Client, Identity};
@@ -129,7 +129,7 @@ impl LinkArgs {
             (None, Some(elf)) => Ok(Some(elf.clone())),
             (None, None) => {
                 crate::device::emulator::find()?;
-                eprintln!("building {} with {}", target.board.package(), dir.name());
+                remark(format_args!("building {} with {}", target.board.package(), dir.name()));
                 build::build(target.board, dir, target.plan.options()).map(Some)
             }
         }
@@ -164,7 +164,7 @@ impl Connected {
         let Some(log) = &self.log else { return };
         // The log comes over another channel than the answers and may lag a little.
         while let Ok(line) = log.recv_timeout(Duration::from_millis(100)) {
-            eprintln!("board {:<5} {}", line.level, line.text);
+            remark(format_args!("board {:<5} {}", line.level, line.text));
         }
     }
 }
@@ -186,7 +186,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
         let picture = device.client.screen()?;
         let pixels = png::enlarged(picture.width, picture.height, &picture.pixels, 4);
         png::write_gray(path, 4 * picture.width, 4 * picture.height, &pixels)?;
-        eprintln!("screen saved as {}", shown(path));
+        remark(format_args!("screen saved as {}", shown(path)));
     }
     device.show_log();
     let predicted = Label::from_index(answer.class.into()).context("the class is below ten")?;
@@ -285,11 +285,13 @@ fn collect(
             std::thread::sleep(Duration::from_millis(500));
             let count = done.load(Ordering::Relaxed);
             if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-                eprint!("\r{count} of {} images", test.len());
+                if !is_quiet() {
+                    eprint!("\r{count} of {} images", test.len());
+                }
             }
         }
         if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-            eprintln!();
+            remark("");
         }
         let mut all = Vec::with_capacity(test.len());
         let mut identity = None;
@@ -308,7 +310,7 @@ fn show_boot(device: &Connected) {
     let mut is_first = true;
     while let Ok(line) = log.recv_timeout(Duration::from_millis(20)) {
         if is_first || line.level == "WARN" || line.level == "ERROR" {
-            eprintln!("board {:<5} {}", line.level, line.text);
+            remark(format_args!("board {:<5} {}", line.level, line.text));
         }
         is_first = false;
     }

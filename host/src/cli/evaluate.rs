@@ -12,10 +12,13 @@ use crate::evaluate::classification::ClassificationReport;
 use crate::evaluate::compose;
 use crate::evaluate::judgement::{ClassCalibration, Judgement};
 use crate::model_dir::ModelDir;
+use crate::plan::{NetworkPlan, Options};
 use crate::report::garments::{self, Answered, Garment};
-use crate::report::{chart, heatmap, table};
+use crate::report::models::Entry;
+use crate::report::page::Report;
+use crate::report::{ablations, chart, heatmap, kernels, table};
 use crate::runtime::{Engine, integer, ort, tract};
-use crate::train::TrainedNet;
+use crate::train::{TrainedNet, history};
 use shared::Label;
 
 /// What answers.
@@ -125,66 +128,124 @@ struct Document {
     files: Vec<String>,
 }
 
+/// A model's answers, with what they are compared with.
+pub(super) struct Answers {
+    pub dir: ModelDir,
+    pub dataset: String,
+    pub test: Samples,
+    pub judgement: Judgement,
+    pub float: Option<Judgement>,
+    pub photos: Option<compose::Composed>,
+}
+
+impl Answers {
+    /// Asks the engine about the test images and about photos composed of them.
+    pub(super) fn collect(
+        model: &Path,
+        engine: EngineName,
+        data: &DataArgs,
+        images: Option<usize>,
+        photos: usize,
+    ) -> Result<Self> {
+        let dir = ModelDir::new(model);
+        let mut loaded = engine.load(&dir)?;
+        let dataset = data.load()?;
+        let test = dataset.test.take(images.unwrap_or(usize::MAX).max(1));
+        let temperature = dir.confidence()?.temperature;
+        let judgement = Judgement::of(loaded.as_mut(), &test, temperature)?;
+        let float = match (engine, dir.read_float()?) {
+            (EngineName::Integer, Some(model)) => {
+                Some(Judgement::of(&mut tract::Tract::float(&model)?, &test, temperature)?)
+            }
+            _ => None,
+        };
+        let photos = match photos {
+            0 => None,
+            count => Some(compose::judge(loaded.as_mut(), &test.take(count), compose::DEFAULT_SEED)?),
+        };
+        Ok(Self { dir, dataset: dataset.kind.name().into(), test, judgement, float, photos })
+    }
+
+    /// Writes the page about them; `None` for a model without a manifest.
+    pub(super) fn html(&self, seed: u64) -> Result<Option<String>> {
+        if !self.dir.manifest_path().exists() {
+            return Ok(None);
+        }
+        let models = crate::project_root().join("models");
+        let history = std::fs::read_to_string(self.dir.history()).ok();
+        let history = history.and_then(|text| history::from_csv(&text)).unwrap_or_default();
+        let counted = kernels::Record::read()?;
+        let report = Report {
+            entry: &Entry::of(&self.dir)?,
+            all: &Entry::all(&models)?,
+            test: &self.test,
+            judgement: &self.judgement,
+            float: self.float.as_ref(),
+            chosen: &chosen(self.test.len(), seed),
+            photos: self.photos.as_ref(),
+            history: &history,
+            plan: &NetworkPlan::new(&self.dir.read_firmware()?, Options::default())?,
+            kernels: counted.as_ref(),
+            ablations: &ablations::groups(&models)?,
+        };
+        Ok(Some(report.html()))
+    }
+}
+
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
-        let dir = ModelDir::new(&self.model);
-        let mut engine = self.engine.load(&dir)?;
-        let dataset = self.data.load()?;
-        let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
-        let temperature = dir.confidence()?.temperature;
-        let judgement = Judgement::of(engine.as_mut(), &test, temperature)?;
-        let float = float_judgement(&dir, &test, temperature)?;
+        let answers = Answers::collect(&self.model, self.engine, &self.data, self.images, self.photos)?;
         let out = self
             .out
             .clone()
-            .unwrap_or_else(|| crate::project_root().join("target/evaluate").join(dir.name()));
-        let report = judgement.matrix().report();
+            .unwrap_or_else(|| crate::project_root().join("target/evaluate").join(answers.dir.name()));
         let mut files = Files { folder: &out, written: Vec::new() };
-        files.text("report.txt", &report.to_text(self.digits.into()))?;
-        files.text("predictions.csv", &judgement.to_csv())?;
-        files.text("confusion.csv", &judgement.matrix().to_csv())?;
-        files.text("confusion.svg", &heatmap::svg(&judgement.matrix(), &dir.name()))?;
-        files.text("confidence.svg", &chart::reliability(&judgement.reliability()).svg())?;
-        if let Ok(manifest) = dir.manifest()
-            && let Some(calibration) = manifest.calibration
-        {
-            files.text("coverage.svg", &chart::coverage(&calibration.curve).svg())?;
-        }
-        files.picture("predictions.png", &test, &judgement, &chosen(test.len(), self.seed))?;
-        files.picture("mistakes.png", &test, &judgement, &judgement.worst(SHOWN))?;
-        let int8 = match self.engine {
-            EngineName::Integer => Some(judgement.clone()),
-            _ => None,
-        };
-        let flips = match (&int8, &float) {
-            (Some(int8), Some(float)) => Some(int8.flips(float)),
-            _ => None,
-        };
-        if let (Some(flips), Some(float)) = (&flips, &float) {
-            files.text("flips.csv", &flips_csv(flips, &judgement, float))?;
-            files.picture("flips.png", &test, &judgement, &flips[..flips.len().min(SHOWN)])?;
-        }
-        let photos = match self.photos {
-            0 => None,
-            count => Some(compose::judge(engine.as_mut(), &test.take(count), compose::DEFAULT_SEED)?),
-        };
-        if let Some(photos) = &photos {
-            files.text("photos.csv", &photos.to_csv())?;
-        }
+        self.write(&answers, &mut files)?;
+        let Answers { dir, dataset, test, judgement, float, photos } = answers;
+        let report = judgement.matrix().report();
         let document = Document {
             model: dir.name(),
-            dataset: dataset.kind.name().into(),
+            dataset,
             engine: judgement.engine.clone(),
             images: test.len(),
             accuracy: report.accuracy,
             confusion: judgement.matrix().counts,
             calibration: judgement.by_class(),
-            flips: flips.as_ref().map(Vec::len),
+            flips: float.as_ref().map(|float| judgement.flips(float).len()),
             photos,
             files: files.written,
             report,
         };
         if self.json { print_json(&document) } else { self.print(&document) }
+    }
+
+    fn write(&self, answers: &Answers, files: &mut Files<'_>) -> Result<()> {
+        let Answers { dir, test, judgement, .. } = answers;
+        let matrix = judgement.matrix();
+        files.text("report.txt", &matrix.report().to_text(self.digits.into()))?;
+        files.text("predictions.csv", &judgement.to_csv())?;
+        files.text("confusion.csv", &matrix.to_csv())?;
+        files.text("confusion.svg", &heatmap::svg(&matrix, &dir.name()))?;
+        files.text("confidence.svg", &chart::reliability(&judgement.reliability()).svg())?;
+        if dir.manifest_path().exists()
+            && let Some(calibration) = dir.manifest()?.calibration
+        {
+            files.text("coverage.svg", &chart::coverage(&calibration.curve).svg())?;
+        }
+        files.picture("predictions.png", test, judgement, &chosen(test.len(), self.seed))?;
+        files.picture("mistakes.png", test, judgement, &judgement.worst(SHOWN))?;
+        if let Some(float) = &answers.float {
+            let flips = judgement.flips(float);
+            files.text("flips.csv", &flips_csv(&flips, judgement, float))?;
+            files.picture("flips.png", test, judgement, &flips[..flips.len().min(SHOWN)])?;
+        }
+        if let Some(photos) = &answers.photos {
+            files.text("photos.csv", &photos.to_csv())?;
+        }
+        match answers.html(self.seed)? {
+            Some(html) => files.text("report.html", &html),
+            None => Ok(()),
+        }
     }
 
     fn print(&self, document: &Document) -> Result<()> {
@@ -235,31 +296,17 @@ impl EvaluateArgs {
 }
 
 /// Images shown in a grid of five by five.
-pub(super) const SHOWN: usize = 25;
-
-/// What the float file says in tract, where it is kept.
-pub(super) fn float_judgement(
-    dir: &ModelDir,
-    samples: &Samples,
-    temperature: f64,
-) -> Result<Option<Judgement>> {
-    let Some(model) = dir.read_float()? else { return Ok(None) };
-    Ok(Some(Judgement::of(&mut tract::Tract::float(&model)?, samples, temperature)?))
-}
+const SHOWN: usize = 25;
 
 /// Images for the grid of predictions, chosen by a seed.
-pub(super) fn chosen(count: usize, seed: u64) -> Vec<usize> {
+fn chosen(count: usize, seed: u64) -> Vec<usize> {
     use rand::SeedableRng;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     rand::seq::index::sample(&mut rng, count, SHOWN.min(count)).into_vec()
 }
 
 /// Draws the answers to some images, five a row.
-pub(super) fn answers(
-    samples: &Samples,
-    judgement: &Judgement,
-    indices: &[usize],
-) -> crate::report::canvas::Canvas {
+fn answers(samples: &Samples, judgement: &Judgement, indices: &[usize]) -> crate::report::canvas::Canvas {
     let answered: Vec<Answered<'_>> = indices
         .iter()
         .map(|&index| Answered {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 
-use super::{DataArgs, Failure, print_line, shown};
+use super::{DataArgs, Failure, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::dataset::identity::sha256_hex;
 use crate::evaluate::roundtrip::{self, TOLERANCE};
@@ -36,7 +36,7 @@ impl ExportArgs {
             ));
         }
         let net = TrainedNet::load(manifest.network, &dir.weights()).map_err(anyhow::Error::msg)?;
-        let sha256 = write_and_check(&net, &dir, &self.data.load()?.test, false)?;
+        let sha256 = write_and_check(&net, &dir, &self.data.load()?.test)?;
         if sha256 != manifest.onnx_sha256 {
             return Err(Failure::Gate(format!(
                 "{}: sha256 {sha256} is not the manifest's {}",
@@ -53,20 +53,14 @@ impl ExportArgs {
 ///
 /// # Errors
 /// A gate failure where a reader is further than the tolerance from burn.
-pub(super) fn write_and_check(
-    net: &TrainedNet,
-    dir: &ModelDir,
-    samples: &Samples,
-    quiet: bool,
-) -> Result<String> {
+pub(super) fn write_and_check(net: &TrainedNet, dir: &ModelDir, samples: &Samples) -> Result<String> {
     let bytes = net.to_onnx().map_err(anyhow::Error::msg).context("export")?;
     crate::files::write_whole(&dir.float_onnx(), &bytes)?;
     let rows = roundtrip::check(net, &dir.float_onnx(), &samples.take(IMAGES))?;
     for row in &rows {
         match &row.max_delta {
-            Ok(delta) if !quiet => eprintln!("round trip {:<12} max |Δlogit| {delta:.1e}", row.reader),
-            Err(absent) if !quiet => eprintln!("round trip {:<12} skipped: {absent}", row.reader),
-            _ => {}
+            Ok(delta) => remark(format_args!("round trip {:<12} max |Δlogit| {delta:.1e}", row.reader)),
+            Err(absent) => remark(format_args!("round trip {:<12} skipped: {absent}", row.reader)),
         }
     }
     if let Some(row) = rows.iter().find(|row| !row.passes()) {

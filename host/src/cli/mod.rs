@@ -6,21 +6,24 @@ mod codegen;
 mod dashboard;
 mod data;
 mod device;
+mod doctor;
 mod evaluate;
 mod export;
 mod models;
 mod predict;
 mod progress;
 mod quantize;
+mod report;
 mod robustness;
 mod terminal;
 mod train;
 mod verify;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
@@ -37,11 +40,30 @@ use crate::train::recipe::RecipeError;
     after_help = "Exit codes: 0 done · 1 failure · 2 usage · 3 data missing, offline or not itself · \
 4 a gate failed · 5 a device or tool is missing · 130 interrupted, checkpoint written.\n\n\
 Data goes to standard output, progress and remarks to standard error.\n\n\
-Start with: cargo run -p host -- train"
+Start with: cargo run -p host -- train\n\
+Something missing? cargo run -p host -- doctor"
 )]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// No progress and no remarks: only data, warnings and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+/// Set once, before a command runs.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether `--quiet` was given.
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Says something on standard error, unless `--quiet`.
+fn remark(text: impl std::fmt::Display) {
+    if !is_quiet() {
+        eprintln!("{text}");
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +83,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Judge a model on the test images: report, confusion matrix, predictions, mistakes
     Evaluate(evaluate::EvaluateArgs),
+    /// Write everything about a model on one HTML page
+    Report(report::ReportArgs),
     /// Say what photos show
     Predict(predict::PredictArgs),
     /// Measure accuracy on corrupted test images
@@ -73,6 +97,30 @@ enum Command {
     /// Build, emulate and test the firmware
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// Say what is installed, what is missing and how to get it
+    Doctor(doctor::DoctorArgs),
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host completions bash > ~/.local/share/bash-completion/completions/host\n  \
+host completions zsh > ~/.zfunc/_host"
+)]
+struct CompletionsArgs {
+    /// Which shell's
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+impl CompletionsArgs {
+    fn run(self) -> Result<()> {
+        // Into memory first: clap_complete panics where standard output is closed.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "host", &mut script);
+        print_line(String::from_utf8_lossy(&script).trim_end())
+    }
 }
 
 /// Where the data set comes from.
@@ -88,7 +136,7 @@ struct DataArgs {
 
 impl DataArgs {
     fn load(&self) -> Result<Dataset, DatasetError> {
-        let dataset = dataset::load(self.dataset, self.data.as_deref(), |line| eprintln!("{line}"))?;
+        let dataset = dataset::load(self.dataset, self.data.as_deref(), |line| remark(line))?;
         if dataset.kind == Kind::Drawn {
             eprintln!("┌─────────────────────────────────────────────────────────────────────────┐");
             eprintln!("│ DRAWN GARMENTS, not Fashion-MNIST: accuracies here say nothing about it │");
@@ -124,6 +172,7 @@ pub fn run() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
+    QUIET.store(cli.quiet, Ordering::Relaxed);
     let done = match cli.command {
         Command::Data(command) => command.run(),
         Command::Train(args) => args.run(),
@@ -132,11 +181,14 @@ pub fn run() -> u8 {
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),
         Command::Evaluate(args) => args.run(),
+        Command::Report(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Robustness(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Bench(command) => command.run(),
         Command::Device(command) => command.run(),
+        Command::Doctor(args) => args.run(),
+        Command::Completions(args) => args.run(),
     };
     match done {
         Ok(()) => 0,

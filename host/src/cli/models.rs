@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{print_line, shown};
 use crate::model_dir::ModelDir;
-use crate::report::card;
 use crate::report::models::{Entry, confidence_markdown, markdown};
+use crate::report::{ablations, card, curves};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
@@ -18,7 +18,10 @@ pub(super) struct ModelsArgs {
     /// What the models' confidences are worth, as the README's second table
     #[arg(long)]
     confidences: bool,
-    /// Write every model's card, README.md in its folder
+    /// What paid: runs that differ from a recipe in one thing, as the README's table
+    #[arg(long)]
+    ablations: bool,
+    /// Write every model's card, README.md in its folder, and its training curves
     #[arg(long)]
     cards: bool,
 }
@@ -32,8 +35,16 @@ impl ModelsArgs {
                 let path = ModelDir::new(&folder.join(&entry.manifest.name)).card();
                 crate::files::write_whole(&path, card::markdown(entry).as_bytes())?;
                 print_line(shown(&path))?;
+                let dir = ModelDir::new(&folder.join(&entry.manifest.name));
+                if let Some(curves) = curves(&dir, entry) {
+                    crate::files::write_whole(&dir.curves(), curves.as_bytes())?;
+                    print_line(shown(&dir.curves()))?;
+                }
             }
             return Ok(());
+        }
+        if self.ablations {
+            return print_line(ablations::markdown(&ablations::groups(&folder)?).trim_end());
         }
         let table = if self.confidences { confidence_markdown(&entries) } else { markdown(&entries) };
         print_line(table.trim_end())

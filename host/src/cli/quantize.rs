@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{DataArgs, print_line, shown};
+use super::{DataArgs, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::evaluate::accuracy_of;
 use crate::model_dir::{ModelDir, encode};
@@ -46,7 +46,7 @@ impl QuantizeArgs {
             dir.write_manifest(&manifest)?;
         }
         print_line(shown(&dir.int8_onnx()))?;
-        eprintln!("next: cargo run -p host -- codegen --model {}", shown(dir.path()));
+        remark(format_args!("next: cargo run -p host -- codegen --model {}", shown(dir.path())));
         Ok(())
     }
 }

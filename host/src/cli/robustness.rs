@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{DataArgs, print_json, print_line};
+use super::{DataArgs, print_json, print_line, remark};
 use crate::dataset::Samples;
 use crate::evaluate::accuracy_of;
 use crate::evaluate::corrupt::{Corruption, Robustness, Row};
@@ -50,7 +50,7 @@ impl RobustnessArgs {
         let mut rows = vec![row("none", 0, None, &test)?];
         for corruption in Corruption::ALL {
             for strength in 1..=3 {
-                eprintln!("{} {strength}", corruption.name());
+                remark(format_args!("{} {strength}", corruption.name()));
                 let samples = corruption.apply(&test, strength);
                 rows.push(row(corruption.name(), strength, Some(corruption.amount(strength)), &samples)?);
             }

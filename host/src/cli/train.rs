@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::CLASSES;
 
 use super::progress::Progress;
-use super::{DataArgs, Failure, export, print_json, print_line, quantize, shown};
+use super::{DataArgs, Failure, export, is_quiet, print_json, print_line, quantize, remark, shown};
 use crate::dataset::split::split;
 use crate::dataset::{Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
@@ -100,9 +100,18 @@ pub(super) struct TrainArgs {
     /// One JSON document at the end instead of text
     #[arg(long)]
     json: bool,
-    /// No progress
-    #[arg(long)]
-    quiet: bool,
+    /// Keep the manifest as models/ablations/NAME.json, for the table of what paid
+    #[arg(long, value_name = "NAME", value_parser = ablation_name)]
+    ablation: Option<String>,
+}
+
+/// A name that is a file's.
+fn ablation_name(text: &str) -> Result<String, String> {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match !text.is_empty() && is_plain && !text.starts_with('.') {
+        true => Ok(text.to_owned()),
+        false => Err("letters, digits, - and _ only".into()),
+    }
 }
 
 /// The document of `--json`.
@@ -205,8 +214,9 @@ impl TrainArgs {
         let (name, recipe) = (base.network, self.recipe(&base)?);
         let device = self.backend.device().map_err(Failure::Usage)?;
         let dataset = self.data.load()?;
-        let default_out = match dataset.kind {
-            Kind::Drawn => "models/drawn".to_owned(),
+        let default_out = match (dataset.kind, &self.ablation) {
+            (_, Some(ablation)) => format!("target/ablations/{ablation}"),
+            (Kind::Drawn, _) => "models/drawn".to_owned(),
             _ => format!("models/my-{}", name.name()),
         };
         let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
@@ -239,16 +249,14 @@ impl TrainArgs {
             teacher: teacher.as_ref(),
             calibration_images: quantize::CALIBRATION_IMAGES,
         };
-        if !self.quiet {
-            eprintln!(
-                "training {} on {} ({} images), {} epochs",
-                name.name(),
-                dataset.kind.name(),
-                dataset.train.len(),
-                recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
-            );
-        }
-        let mut progress = Progress::new(self.quiet, recipe.epochs, recipe.batch_size);
+        remark(format_args!(
+            "training {} on {} ({} images), {} epochs",
+            name.name(),
+            dataset.kind.name(),
+            dataset.train.len(),
+            recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
+        ));
+        let mut progress = Progress::new(is_quiet(), recipe.epochs, recipe.batch_size);
         let trained = phases.run(&interrupt, &mut progress)?;
         drop(progress);
         let Some(trained) = trained else {
@@ -262,7 +270,7 @@ impl TrainArgs {
         crate::files::write_whole(&dir.curves(), curves.as_bytes())?;
         net.save(&dir.weights())?;
         dir.write_grids(&grids)?;
-        let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test, self.quiet)?;
+        let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test)?;
         let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
         let plan = NetworkPlan::new(&network, Options::default())?;
         let smallest = NetworkPlan::new(&network, Profile::Size)?;
@@ -288,6 +296,11 @@ impl TrainArgs {
             int8_sha256,
         };
         dir.write_manifest(&manifest)?;
+        if let Some(ablation) = &self.ablation {
+            let path = crate::project_root().join(format!("models/ablations/{ablation}.json"));
+            std::fs::create_dir_all(crate::project_root().join("models/ablations"))?;
+            crate::files::write_whole(&path, &std::fs::read(dir.manifest_path())?)?;
+        }
         super::codegen::write(&plan, &dir, dir.path())?;
         let seconds: f64 = outcome.history.iter().map(|record| record.seconds).sum();
         let summary = Summary {
@@ -355,7 +368,10 @@ impl TrainArgs {
             option("rounding-lr", rounding.epochs > 0, rounding.learning_rate.to_string());
             option("weight-bits", rounding.epochs > 0, rounding.weight_bits.to_string());
         }
-        command + &format!(" --out models/{}", dir.name())
+        match &self.ablation {
+            Some(ablation) => command + &format!(" --ablation {ablation}"),
+            None => command + &format!(" --out models/{}", dir.name()),
+        }
     }
 }
 

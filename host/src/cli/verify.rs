@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{DataArgs, Failure, print_json, print_line};
+use super::{DataArgs, Failure, print_json, print_line, remark};
 use crate::evaluate::verify::{Report, Row, verify};
 use crate::model_dir::ModelDir;
 use crate::report::table;
@@ -35,7 +35,11 @@ impl VerifyArgs {
         if let Ok(manifest) = dir.manifest()
             && manifest.dataset.sha256 != dataset.sha256
         {
-            eprintln!("remark: {} learned {}, not these images", dir.name(), manifest.dataset.name);
+            remark(format_args!(
+                "remark: {} learned {}, not these images",
+                dir.name(),
+                manifest.dataset.name
+            ));
         }
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
         let report = verify(&dir, dataset.kind.name(), &test)?;

@@ -21,9 +21,9 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
     let total = LEFT + WIDTH + 30.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{total}\" height=\"{height}\" viewBox=\"0 0 {total} {height}\" \
-         font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
+         font-family=\"sans-serif\" font-size=\"12\" fill=\"var(--ink, #222)\" role=\"img\">\n\
          <title>Arena of {name}, {profile}: {arena_bytes} bytes</title>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"var(--paper, #fff)\"/>\n\
          <text x=\"12\" y=\"24\" font-size=\"16\" font-weight=\"bold\">{name} ({profile}): {arena_bytes} bytes of activations and scratch</text>\n",
         profile = plan.options(),
     );
@@ -49,7 +49,7 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
             let row = TOP + ROW * index as f64;
             let _ = writeln!(
                 svg,
-                "<text x=\"12\" y=\"{:.1}\">{}</text>\n<text x=\"12\" y=\"{:.1}\" fill=\"#555\" font-size=\"10\">{}, {} bytes</text>",
+                "<text x=\"12\" y=\"{:.1}\">{}</text>\n<text x=\"12\" y=\"{:.1}\" fill=\"var(--soft, #555)\" font-size=\"10\">{}, {} bytes</text>",
                 row + 13.0, decision.layers, row + 26.0, decision.kernel, decision.memory_bytes,
             );
             // Input above, output below: where they overlap both are seen.
@@ -61,14 +61,14 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
     let axis = TOP + ROW * decisions.len() as f64 + 6.0;
     let _ = writeln!(
         svg,
-        "<line x1=\"{LEFT}\" y1=\"{axis}\" x2=\"{}\" y2=\"{axis}\" stroke=\"#333\"/>",
+        "<line x1=\"{LEFT}\" y1=\"{axis}\" x2=\"{}\" y2=\"{axis}\" stroke=\"var(--soft, #555)\"/>",
         LEFT + WIDTH
     );
     for part in 0..=4 {
         let x = LEFT + WIDTH * f64::from(part) / 4.0;
         let _ = writeln!(
             svg,
-            "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#333\">{}</text>",
+            "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             axis + 18.0,
             arena_bytes * part as usize / 4
         );

@@ -145,7 +145,7 @@ impl Chart<'_> {
                 x_of(x),
                 HEIGHT - BOTTOM,
                 x_of(x) - 4.0,
-                HEIGHT - BOTTOM - 6.0
+                TOP + 12.0
             );
         }
         for (series, color) in self.series.iter().zip(COLORS) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use serde::Deserialize;
 
 use crate::bench::peers;
@@ -9,6 +10,8 @@ use crate::bench::peers;
 /// What `bench kernels --record` keeps, as far as the table shows it.
 #[derive(Debug, Deserialize)]
 pub struct Record {
+    /// Board whose image was counted.
+    pub board: String,
     /// One entry a network and profile.
     pub networks: Vec<Entry>,
 }
@@ -16,14 +19,53 @@ pub struct Record {
 /// Counts of one network with one profile.
 #[derive(Debug, Deserialize)]
 pub struct Entry {
-    name: String,
-    profile: String,
-    macs: usize,
-    instructions: u64,
-    model_cycles: u64,
-    code_bytes: usize,
-    constant_bytes: usize,
-    ram_bytes: usize,
+    /// `A`, `C`, `D` or a model's name.
+    pub name: String,
+    /// Profile.
+    pub profile: String,
+    /// Multiply-accumulates.
+    pub macs: usize,
+    /// Instructions of one inference, exact.
+    pub instructions: u64,
+    /// Cycles by a model; no measurement.
+    pub model_cycles: u64,
+    /// Bytes of code that an inference reaches.
+    pub code_bytes: usize,
+    /// Bytes of weights and tables.
+    pub constant_bytes: usize,
+    /// Bytes of arena, stack and the image.
+    pub ram_bytes: usize,
+    /// The steps.
+    pub layers: Vec<Step>,
+}
+
+/// Counts of one step.
+#[derive(Debug, Deserialize)]
+pub struct Step {
+    /// Layers computed.
+    pub layers: String,
+    /// Kernel.
+    pub kernel: String,
+    /// Multiply-accumulates.
+    pub macs: usize,
+    /// Instructions, exact.
+    pub instructions: u64,
+    /// Bytes of weights and tables.
+    pub constant_bytes: usize,
+    /// Bytes of activations and scratch.
+    pub memory_bytes: usize,
+}
+
+impl Record {
+    /// Reads the record, where there is one.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn read() -> anyhow::Result<Option<Self>> {
+        let Ok(bytes) = std::fs::read(record_path()) else { return Ok(None) };
+        let record = serde_json::from_slice(&bytes);
+        Ok(Some(record.with_context(|| record_path().display().to_string())?))
+    }
 }
 
 /// Returns where the record lies.

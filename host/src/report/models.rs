@@ -30,10 +30,18 @@ impl Entry {
         paths.sort();
         let mut entries = Vec::new();
         for dir in paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()) {
-            let (device, robustness) = (record(&dir.device_record())?, record(&dir.robustness())?);
-            entries.push(Self { manifest: dir.manifest()?, device, robustness });
+            entries.push(Self::of(&dir)?);
         }
         Ok(entries)
+    }
+
+    /// Reads one model's manifest and records.
+    ///
+    /// # Errors
+    /// Where the manifest is missing or a record is damaged.
+    pub fn of(dir: &ModelDir) -> Result<Self> {
+        let (device, robustness) = (record(&dir.device_record())?, record(&dir.robustness())?);
+        Ok(Self { manifest: dir.manifest()?, device, robustness })
     }
 }
 

@@ -39,3 +39,49 @@ pub fn to_csv(history: &[EpochRecord]) -> String {
     }
     text
 }
+
+/// Reads what [`to_csv`] wrote; `None` where it is something else.
+pub fn from_csv(text: &str) -> Option<Vec<EpochRecord>> {
+    let mut lines = text.lines();
+    lines.next().filter(|header| header.starts_with("epoch,loss,"))?;
+    lines
+        .map(|line| {
+            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().ok()).collect::<Option<_>>()?;
+            let &[epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds] =
+                cells.as_slice()
+            else {
+                return None;
+            };
+            Some(EpochRecord {
+                epoch: epoch as usize,
+                loss,
+                accuracy,
+                validation_loss,
+                validation_accuracy,
+                learning_rate,
+                seconds,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_comes_back_from_its_csv() {
+        let record = EpochRecord {
+            epoch: 3,
+            loss: 0.25,
+            accuracy: 0.5,
+            validation_loss: 0.125,
+            validation_accuracy: 0.75,
+            learning_rate: 1e-3,
+            seconds: 2.5,
+        };
+        assert_eq!(from_csv(&to_csv(&[record])), Some(vec![record]));
+        assert_eq!(from_csv("something else"), None);
+        assert_eq!(from_csv("epoch,loss,accuracy\n1,2\n"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! `host doctor`: what this machine has for the project.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::{Failure, print_json, print_line, shown};
+use crate::dataset::locate::load_official_offline;
+use crate::device::build::{Board, can_build};
+use crate::device::emulator;
+use crate::report::models::Entry;
+use crate::runtime::ort;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0, or 5 where something is missing that is not optional. Training, exporting, quantizing and\n\
+verifying with tract need nothing but Rust; the rest says what it is for."
+)]
+pub(super) struct DoctorArgs {
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that a machine may have.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    used_for: &'static str,
+    found: bool,
+    /// The project's own commands do without it.
+    optional: bool,
+    /// Version or place where it is there, else what is wrong.
+    detail: String,
+    /// How to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+impl Finding {
+    fn new(
+        what: &'static str,
+        used_for: &'static str,
+        found: Result<String, String>,
+        remedy: &'static str,
+    ) -> Self {
+        let is_there = found.is_ok();
+        let detail = found.unwrap_or_else(|problem| problem);
+        let remedy = (!is_there).then_some(remedy);
+        Self { what, used_for, found: is_there, optional: false, detail, remedy }
+    }
+
+    fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+}
+
+impl DoctorArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let findings = examine();
+        if self.json {
+            print_json(&findings)?;
+        } else {
+            for finding in &findings {
+                let mark = match (finding.found, finding.optional) {
+                    (true, _) => "ok",
+                    (false, true) => "optional",
+                    (false, false) => "missing",
+                };
+                print_line(format_args!("{mark:<8}  {:<18} {}", finding.what, finding.detail))?;
+                if let Some(remedy) = finding.remedy {
+                    print_line(format_args!("          for {}; get it with: {remedy}", finding.used_for))?;
+                }
+            }
+        }
+        let missing: Vec<&str> = findings
+            .iter()
+            .filter(|finding| !finding.found && !finding.optional)
+            .map(|finding| finding.what)
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Missing(format!("missing here: {}", missing.join(", "))).into()),
+        }
+    }
+}
+
+fn examine() -> Vec<Finding> {
+    let board = Board::Mps2An386;
+    let models = crate::project_root().join("models");
+    let committed = Entry::all(&models).map_err(|error| format!("{error:#}")).and_then(|entries| {
+        let names: Vec<String> = entries.into_iter().map(|entry| entry.manifest.name).collect();
+        if names.is_empty() { Err(format!("none in {}", shown(&models))) } else { Ok(names.join(", ")) }
+    });
+    vec![
+        Finding::new("Rust", "everything", version("rustc", &["--version"]), "https://rustup.rs"),
+        Finding::new(
+            "Fashion-MNIST",
+            "training and judging; without it garments are drawn",
+            load_official_offline()
+                .map(|dataset| dataset.source)
+                .map_err(|error| first_line(&error.to_string())),
+            "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
+        ),
+        Finding::new("models", "everything but training", committed, "git checkout -- models, or host train"),
+        Finding::new(
+            "ONNX Runtime",
+            "verify and evaluate with ort",
+            ort::library().map(|path| shown(&path)).map_err(|error| first_line(&error)),
+            ort::HOW_TO_GET,
+        ),
+        Finding::new(
+            "embedded compiler",
+            "device build, run, hil",
+            can_build(board)
+                .map(|()| board.target().to_owned())
+                .map_err(|error| first_line(&error.to_string())),
+            "scripts/setup-embedded.sh, or rustup target add thumbv7em-none-eabihf",
+        ),
+        Finding::new(
+            "QEMU",
+            "device run and hil --emulate, bench kernels --emulate",
+            emulator::find()
+                .map_err(|error| first_line(&error.to_string()))
+                .and_then(|()| version("qemu-system-arm", &["--version"])),
+            "scripts/setup-embedded.sh, or your system's package qemu-system-arm",
+        ),
+        Finding::new(
+            "probe-rs",
+            "flashing a board with a debug probe",
+            version("probe-rs", &["--version"]),
+            "https://probe.rs/docs/getting-started/installation/",
+        )
+        .optional(),
+        Finding::new(
+            "PyTorch",
+            "bench train's comparison",
+            python(&crate::project_root(), "torch"),
+            ".venv/bin/pip install torch numpy",
+        )
+        .optional(),
+        Finding::new(
+            "scikit-learn",
+            "the test of the classification report",
+            python(&crate::project_root(), "scikit-learn"),
+            ".venv/bin/pip install scikit-learn",
+        )
+        .optional(),
+        Finding::new(
+            "ChromeDriver",
+            "the test of the HTML page",
+            version("chromedriver", &["--version"]),
+            "your system's packages chromium and chromium-driver",
+        )
+        .optional(),
+    ]
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// First line of what a program says about itself.
+fn version(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program} does not run: {error}"))?;
+    match output.status.success() {
+        true => Ok(first_line(&String::from_utf8_lossy(&output.stdout))),
+        false => Err(format!("{program} ends with {}", output.status)),
+    }
+}
+
+/// Version of a Python package in the project's environment, else in the system's Python.
+fn python(root: &Path, package: &str) -> Result<String, String> {
+    let own = root.join(".venv/bin/python");
+    let program = if own.is_file() { own.display().to_string() } else { "python3".into() };
+    let script = format!("from importlib.metadata import version; print('{package}', version('{package}'))");
+    version(&program, &["-c", &script]).map_err(|_| format!("{program} has no {package}"))
+}

@@ -1,0 +1,561 @@
+//! A model's report as one HTML file that loads nothing.
+//!
+//! Everything stands in the file: styles, SVG charts, PNG pictures as `data:` addresses. A content security policy
+//! forbids the browser to load anything else.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use shared::{Label, PIXELS, SIDE};
+
+use super::ablations::{self, Group};
+use super::canvas::Canvas;
+use super::garments::{self, Answered, Garment};
+use super::models::Entry;
+use super::{arena, chart, heatmap, kernels, png};
+use crate::dataset::Samples;
+use crate::evaluate::classification::{ClassificationReport, Scores};
+use crate::evaluate::compose::{self, Composed};
+use crate::evaluate::judgement::Judgement;
+use crate::plan::NetworkPlan;
+use crate::train::history::EpochRecord;
+
+/// What the browser may use: nothing from elsewhere, no scripts.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/// Pictures of mistakes and photos shown at most.
+const SHOWN: usize = 25;
+
+/// What a report tells of.
+pub struct Report<'a> {
+    /// The model, with what is recorded of it.
+    pub entry: &'a Entry,
+    /// All committed models, for comparison.
+    pub all: &'a [Entry],
+    /// The test images.
+    pub test: &'a Samples,
+    /// The answers to them.
+    pub judgement: &'a Judgement,
+    /// The float network's answers, where its file is kept.
+    pub float: Option<&'a Judgement>,
+    /// 25 images shown with their answers.
+    pub chosen: &'a [usize],
+    /// Answers to composed photos.
+    pub photos: Option<&'a Composed>,
+    /// The training, epoch by epoch.
+    pub history: &'a [EpochRecord],
+    /// The plan that is flashed.
+    pub plan: &'a NetworkPlan,
+    /// What the kernels' benchmark counted.
+    pub kernels: Option<&'a kernels::Record>,
+    /// Runs that differ from the recipe in one thing.
+    pub ablations: &'a [Group],
+}
+
+fn percent(fraction: f64) -> String {
+    format!("{:.2} %", 100.0 * fraction)
+}
+
+fn name_of(class: usize) -> &'static str {
+    Label::from_index(class).map_or("?", Label::name)
+}
+
+/// A number with thin spaces between thousands.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A PNG picture in the page; `alt` says what it shows.
+fn picture(png: &[u8], (width, height): (usize, usize), alt: &str) -> Markup {
+    let address = format!("data:image/png;base64,{}", STANDARD.encode(png));
+    html! { img src=(address) width=(width) height=(height) alt=(alt); }
+}
+
+fn canvas(canvas: &Canvas, alt: &str) -> Markup {
+    // The encoder writes into memory and fails for sizes of zero only.
+    let png = canvas.to_png().unwrap_or_default();
+    picture(&png, (canvas.width(), canvas.height()), alt)
+}
+
+fn thumbnail(pixels: &[u8; PIXELS], alt: &str) -> Markup {
+    picture(&png::encode_gray(SIDE, SIDE, pixels).unwrap_or_default(), (SIDE, SIDE), alt)
+}
+
+/// Own drawings, which hold no foreign text but a model's name.
+fn drawing(svg: &str) -> Markup {
+    html! { (PreEscaped(svg)) }
+}
+
+/// A table in a frame that scrolls on narrow screens. The first cell of a row is its heading.
+fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (at, cell) in row.iter().enumerate() {
+                                @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Report<'_> {
+    /// Writes the page.
+    pub fn html(&self) -> String {
+        let manifest = &self.entry.manifest;
+        let title = format!("{}: a clothing classifier for microcontrollers", manifest.name);
+        let sections = [
+            ("made", "How it was made", self.made()),
+            ("training", "Training", self.training()),
+            ("judged", "How good it is", self.judged()),
+            ("seen", "What it sees", self.seen()),
+            ("photos", "Photos", self.photographs()),
+            ("robust", "Bad pictures", self.robustness()),
+            ("chip", "On the chip", self.chip()),
+            ("others", "Beside the others", self.others()),
+        ];
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="generator" content="cargo run -p host -- report";
+                    link rel="icon" href="data:,";
+                    title { (title) }
+                    style { (PreEscaped(include_str!("page.css"))) }
+                }
+                body {
+                    header {
+                        h1 { (manifest.name) }
+                        p.soft {
+                            "28×28 gray pictures of garments in, one of ten classes out; "
+                            (self.judgement.labels.len()) " test images of " (manifest.dataset.name)
+                            ", answered by the engine " code { (self.judgement.engine) } "."
+                        }
+                        (self.figures())
+                        nav aria-label="Sections" {
+                            @for (id, heading, _) in &sections { a href={ "#" (id) } { (heading) } }
+                        }
+                    }
+                    main {
+                        @for (id, heading, body) in &sections {
+                            section id=(id) { h2 { (heading) } (body) }
+                        }
+                    }
+                    footer { p.soft { "Made by " code { "cargo run -p host -- report" } " from the model's files." } }
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    fn figures(&self) -> Markup {
+        let manifest = &self.entry.manifest;
+        let mut figures = vec![
+            ("right on these images", percent(self.judgement.matrix().report().accuracy)),
+            ("float, all test images", percent(manifest.accuracy.float)),
+            ("weights and tables", format!("{} B", grouped(manifest.weight_bytes))),
+            ("activations and scratch", format!("{} B", grouped(manifest.activation_bytes))),
+            ("multiply-accumulates", grouped(manifest.macs)),
+        ];
+        if let Some(device) = &self.entry.device {
+            let instructions = device.instructions_per_image.unwrap_or(0.0);
+            figures.push(("instructions on a Cortex-M4", format!("{:.2} M", instructions / 1e6)));
+            figures.push((
+                "logits unlike the desktop's",
+                format!("{} of {}", device.mismatches, grouped(device.images)),
+            ));
+        }
+        html! { dl.figures { @for (what, value) in &figures { div { dt { (what) } dd { (value) } } } } }
+    }
+
+    fn made(&self) -> Markup {
+        let manifest = &self.entry.manifest;
+        let recipe = &manifest.recipe;
+        let augmentation = recipe.augmentation;
+        let mut rows = vec![
+            vec!["network".into(), manifest.network.name().into()],
+            vec!["data".into(), format!("{}, sha256 {}", manifest.dataset.name, manifest.dataset.sha256)],
+            vec!["seed".into(), manifest.seed.to_string()],
+            vec!["epochs, batch".into(), format!("{}, {}", recipe.epochs, recipe.batch_size)],
+            vec![
+                "steps".into(),
+                format!(
+                    "{:?}, rate {}, {:?}, decay {}",
+                    recipe.optimizer, recipe.learning_rate, recipe.schedule, recipe.weight_decay
+                ),
+            ],
+            vec!["weight average".into(), recipe.average_decay.to_string()],
+            vec![
+                "augmentation".into(),
+                format!(
+                    "{}, shift {}, cutout {} of {}×{}",
+                    if augmentation.flip { "flip" } else { "no flip" },
+                    augmentation.shift,
+                    augmentation.cutout_probability,
+                    augmentation.cutout_side,
+                    augmentation.cutout_side
+                ),
+            ],
+            vec!["kept for validation".into(), percent(recipe.validation_split)],
+            vec![
+                "epoch kept".into(),
+                format!(
+                    "{}, {} on the validation images",
+                    manifest.best_epoch,
+                    percent(manifest.accuracy.validation)
+                ),
+            ],
+        ];
+        if let Some(from) = &recipe.distillation {
+            rows.push(vec![
+                "teachers".into(),
+                format!(
+                    "{}, weight {}, temperature {}",
+                    from.teachers.join(", "),
+                    from.weight,
+                    from.temperature
+                ),
+            ]);
+        }
+        rows.push(vec![
+            "rounding".into(),
+            match recipe.quantization {
+                Some(rounding) => format!(
+                    "{} epochs with {}-bit weights, rounded as on the chip",
+                    rounding.epochs, rounding.weight_bits
+                ),
+                None => format!(
+                    "int8 after training, ranges from {} training images",
+                    manifest.calibration_images
+                ),
+            },
+        ]);
+        html! {
+            p { "The command that makes it again:" }
+            pre tabindex="0" { code { (manifest.command) } }
+            div.scroll tabindex="0" role="region" aria-label="Recipe" {
+                table { tbody { @for row in &rows { tr { th scope="row" { (row[0]) } td.text { (row[1]) } } } } }
+            }
+        }
+    }
+
+    fn training(&self) -> Markup {
+        let rounding = self.entry.manifest.recipe.quantization.map_or(0, |rounding| rounding.epochs);
+        let charts = chart::curves(self.history, rounding);
+        html! {
+            @if self.history.is_empty() { p { "The history was not kept." } }
+            @else { div.pictures { @for chart in &charts { (drawing(&chart.svg())) } } }
+        }
+    }
+
+    fn judged(&self) -> Markup {
+        let matrix = self.judgement.matrix();
+        let calibration: Vec<Vec<String>> = self
+            .judgement
+            .by_class()
+            .iter()
+            .map(|row| {
+                vec![
+                    row.class.into(),
+                    row.answers.to_string(),
+                    percent(row.confidence),
+                    percent(row.accuracy),
+                ]
+            })
+            .collect();
+        let coverage = self.entry.manifest.calibration.as_ref();
+        html! {
+            (classification(&matrix.report()))
+            figure {
+                (drawing(&heatmap::svg(&matrix, &self.entry.manifest.name)))
+                figcaption { "Darker where more images fall, by the square root of a row's share, so that rare mistakes are seen." }
+            }
+            h3 { "What its confidences are worth" }
+            div.pictures {
+                (drawing(&chart::reliability(&self.judgement.reliability()).svg()))
+                @if let Some(calibration) = coverage { (drawing(&chart::coverage(&calibration.curve).svg())) }
+            }
+            @if let Some(calibration) = coverage {
+                p {
+                    "At temperature " (format!("{:.2}", calibration.temperature)) " the expected calibration error is "
+                    (percent(calibration.ece)) ", without it " (percent(calibration.ece_plain))
+                    ". Sure of " (percent(calibration.coverage)) " of the test images, right on "
+                    (percent(calibration.answered_accuracy)) " of those."
+                }
+            }
+            (table("By answer", &["answer", "images", "mean confidence", "right"], &calibration))
+        }
+    }
+
+    fn answers(&self, indices: &[usize]) -> Canvas {
+        let answered: Vec<Answered<'_>> = indices
+            .iter()
+            .map(|&index| Answered {
+                garment: Garment { image: self.test.image(index), label: self.test.label(index) },
+                predicted: Label::ALL[self.judgement.predicted[index]],
+                confidence: self.judgement.confidence[index],
+            })
+            .collect();
+        garments::answered(&answered, 5)
+    }
+
+    /// In words what a picture of answers shows, for those who cannot see it.
+    fn in_words(&self, indices: &[usize]) -> String {
+        let words: Vec<String> = indices
+            .iter()
+            .map(|&index| {
+                format!(
+                    "{} taken for {}",
+                    self.test.label(index).name(),
+                    name_of(self.judgement.predicted[index])
+                )
+            })
+            .collect();
+        words.join("; ")
+    }
+
+    fn seen(&self) -> Markup {
+        let worst = self.judgement.worst(SHOWN);
+        let flips = self.float.map(|float| self.judgement.flips(float));
+        html! {
+            h3 { "Predictions" }
+            figure {
+                (canvas(&self.answers(self.chosen), &format!("Garments with the answers: {}", self.in_words(self.chosen))))
+                figcaption { "Chosen by a seed, not by how they came out." }
+            }
+            h3 { "The worst mistakes" }
+            @if worst.is_empty() { p { "There are none." } } @else {
+                figure {
+                    (canvas(&self.answers(&worst), &format!("The surest wrong answers: {}", self.in_words(&worst))))
+                    figcaption { "Wrong answers, the surest first." }
+                }
+            }
+            h3 { "What rounding changes" }
+            @match &flips {
+                None => p { "The float file is not kept beside this model." },
+                Some(flips) if flips.is_empty() => p { "Every image is answered as by the float network." },
+                Some(flips) => {
+                    p { (flips.len()) " of " (self.test.len()) " images are answered otherwise than by the float network." }
+                    @let shown = &flips[..flips.len().min(SHOWN)];
+                    figure { (canvas(&self.answers(shown), &format!("Images that rounding changes: {}", self.in_words(shown)))) }
+                },
+            }
+        }
+    }
+
+    fn photographs(&self) -> Markup {
+        let Some(photos) = self.photos else {
+            return html! { p { "No photos were composed for this page." } };
+        };
+        html! {
+            p {
+                (photos.photos) " photograph-like pictures were composed of the first test images: 640×480 in colour, off the centre, dark on white or light on gray, tinted, with noise. "
+                (percent(photos.as_original)) " get the class that their 28×28 original gets, " (percent(photos.accuracy)) " the right one."
+            }
+            h3 { "All " (photos.misses.len()) " misses" }
+            ul.misses {
+                @for miss in &photos.misses {
+                    @let image = self.test.image(miss.index);
+                    @let label = name_of(miss.label.into());
+                    li {
+                        (thumbnail(image, &format!("Test image {}, {label}", miss.index)))
+                        @if let Some(seen) = compose::photo(image, miss.index, photos.seed).to_pixels() {
+                            (thumbnail(&seen, &format!("What is seen in its photo, {label}")))
+                        }
+                        div { "No. " (miss.index) ", " (label) }
+                        div { "original: " span.right[miss.original == usize::from(miss.label)] { (name_of(miss.original)) } }
+                        div { "photo: " span.wrong[miss.photo != usize::from(miss.label)] { (name_of(miss.photo)) } }
+                    }
+                }
+            }
+        }
+    }
+
+    fn robustness(&self) -> Markup {
+        let Some(robustness) = &self.entry.robustness else {
+            return html! { p { "Not recorded: " code { "host robustness --record" } " does it." } };
+        };
+        let rows: Vec<Vec<String>> = robustness
+            .rows
+            .iter()
+            .map(|row| {
+                vec![
+                    row.corruption.clone(),
+                    row.amount.map_or("–".into(), |amount| amount.to_string()),
+                    row.float.map_or("–".into(), percent),
+                    percent(row.int8),
+                ]
+            })
+            .collect();
+        let caption = format!("Accuracy on {} corrupted test images", robustness.images);
+        table(&caption, &["corruption", "amount", "float", "int8"], &rows)
+    }
+
+    fn chip(&self) -> Markup {
+        let name = &self.entry.manifest.name;
+        let counted: Vec<&kernels::Entry> = self
+            .kernels
+            .map(|record| record.networks.iter().filter(|entry| &entry.name == name).collect())
+            .unwrap_or_default();
+        let board = self.kernels.map_or("", |record| record.board.as_str());
+        let rows: Vec<Vec<String>> = counted
+            .iter()
+            .map(|entry| {
+                vec![
+                    format!("{board}, {}", entry.profile),
+                    grouped(entry.instructions as usize),
+                    format!("{:.2} M", entry.model_cycles as f64 / 1e6),
+                    grouped(entry.code_bytes),
+                    grouped(entry.constant_bytes),
+                    grouped(entry.ram_bytes),
+                ]
+            })
+            .collect();
+        let steps: Vec<Vec<String>> = match counted.first() {
+            Some(entry) => entry
+                .layers
+                .iter()
+                .map(|step| {
+                    vec![
+                        step.layers.clone(),
+                        step.kernel.clone(),
+                        grouped(step.macs),
+                        grouped(step.instructions as usize),
+                        grouped(step.constant_bytes),
+                        grouped(step.memory_bytes),
+                    ]
+                })
+                .collect(),
+            None => self
+                .plan
+                .decisions()
+                .iter()
+                .map(|step| {
+                    vec![
+                        step.layers.clone(),
+                        step.kernel.into(),
+                        grouped(step.macs),
+                        format!("about {}", grouped(step.estimate)),
+                        grouped(step.constant_bytes),
+                        grouped(step.memory_bytes),
+                    ]
+                })
+                .collect(),
+        };
+        html! {
+            @if !rows.is_empty() {
+                (table(
+                    "One inference, by board and profile; instructions are exact counts in the emulator, cycles a model",
+                    &["board", "instructions", "model cycles", "code B", "constants B", "RAM B"],
+                    &rows,
+                ))
+            }
+            (table("Layers, profile speed", &["layers", "kernel", "MACs", "instructions", "constants B", "memory B"], &steps))
+            div.scroll tabindex="0" role="region" aria-label="Memory" { (drawing(&arena::svg(self.plan, name))) }
+        }
+    }
+
+    fn others(&self) -> Markup {
+        let rows: Vec<Vec<String>> = self
+            .all
+            .iter()
+            .map(|entry| {
+                let manifest = &entry.manifest;
+                let instructions = entry.device.as_ref().and_then(|device| device.instructions_per_image);
+                vec![
+                    manifest.name.clone(),
+                    percent(manifest.accuracy.float),
+                    percent(manifest.accuracy.int8),
+                    grouped(manifest.weight_bytes),
+                    grouped(manifest.activation_bytes),
+                    grouped(manifest.macs),
+                    instructions.map_or("–".into(), |count| format!("{:.2} M", count / 1e6)),
+                ]
+            })
+            .collect();
+        let runs: Vec<Vec<String>> = self
+            .ablations
+            .iter()
+            .map(|group| {
+                let is_recipe = group.difference.is_empty();
+                vec![
+                    group.network.clone(),
+                    if is_recipe { "nothing".into() } else { group.difference.clone() },
+                    group.validation.len().to_string(),
+                    ablations::percent(&group.validation),
+                    if is_recipe { ablations::percent(&group.test) } else { "–".into() },
+                ]
+            })
+            .collect();
+        html! {
+            (table(
+                "The project's models",
+                &["model", "float", "int8", "weights B", "activations B", "MACs", "instructions"],
+                &rows,
+            ))
+            h3 { "What paid" }
+            (table(
+                "Runs that differ from a recipe in one thing; test accuracies stand with the recipes only",
+                &["network", "what differs", "runs", "validation", "int8, test"],
+                &runs,
+            ))
+        }
+    }
+}
+
+fn classification(report: &ClassificationReport) -> Markup {
+    let row = |name: &str, scores: &Scores| {
+        let cell = |value: f64| format!("{value:.4}");
+        vec![
+            name.to_owned(),
+            cell(scores.precision),
+            cell(scores.recall),
+            cell(scores.f1),
+            scores.support.to_string(),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> =
+        report.classes.iter().map(|line| row(line.class, &line.scores)).collect();
+    rows.push(row("macro average", &report.macro_avg));
+    rows.push(row("weighted average", &report.weighted_avg));
+    let caption = format!("Accuracy {} of {} images", percent(report.accuracy), report.macro_avg.support);
+    table(&caption, &["class", "precision", "recall", "F1", "images"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn a_picture_tells_its_size_and_what_it_shows() {
+        let text = thumbnail(&[7; PIXELS], "a \"bag\"").into_string();
+        assert!(text.contains("width=\"28\" height=\"28\" alt=\"a &quot;bag&quot;\""), "{text}");
+        assert!(text.starts_with("<img src=\"data:image/png;base64,iVBOR"), "{text}");
+    }
+}
