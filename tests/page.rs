@@ -189,12 +189,33 @@ fn the_report_is_whole_quiet_and_readable_on_desktop_and_phone() {
         assert_eq!(browser.post("se/log", &json!({ "type": "browser" })), json!([]), "{name}: console");
         for entry in browser.post("se/log", &json!({ "type": "performance" })).as_array().unwrap() {
             let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
-            if message["message"]["method"] == "Network.requestWillBeSent" {
-                let url = message["message"]["params"]["request"]["url"].as_str().unwrap();
+            let params = &message["message"]["params"];
+            // The browser's own empty page asks for things, too.
+            if message["message"]["method"] == "Network.requestWillBeSent" && params["documentURL"] == address
+            {
+                let url = params["request"]["url"].as_str().unwrap();
                 assert!(url == address || url.starts_with("data:"), "{name} asks for {url}");
             }
         }
         let pdf = browser.post("print", &json!({}));
         assert!(pdf.as_str().unwrap().len() > 50_000, "{name}: printed");
     }
+}
+
+#[test]
+fn a_page_that_asks_for_something_is_caught() {
+    if !have("a_page_that_asks_for_something_is_caught", &[Need::Browser]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    let text = std::fs::read_to_string(&page).unwrap();
+    let spoiled = text.replacen("<main>", "<main><img src=\"http://127.0.0.1:9/x.png\">", 1);
+    assert_ne!(spoiled, text);
+    std::fs::write(&page, spoiled).unwrap();
+    let browser = Browser::start(false);
+    browser.post("url", &json!({ "url": format!("file://{}", page.display()) }));
+    let console = browser.post("se/log", &json!({ "type": "browser" }));
+    assert!(console.to_string().contains("Content Security Policy"), "{console}");
+    assert_eq!(browser.run(EXAMINE)["images"][0]["loaded"], 0);
 }

@@ -41,6 +41,9 @@ pub struct Manifest {
     pub calibration_images: usize,
     /// Fractions of images classified correctly.
     pub accuracy: Accuracies,
+    /// How good its teachers are together, where it had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teachers: Option<TeacherAccuracies>,
     /// How confidences are scaled and what they are worth; none for models made before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
@@ -88,6 +91,15 @@ pub struct Accuracies {
     pub int8: f64,
     /// The network as trained (with rounding, where it was trained so) on the validation images.
     pub validation: f64,
+}
+
+/// Accuracies of a model's teachers, their probabilities averaged over images and mirror images, 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TeacherAccuracies {
+    /// On the validation images, by which teachers were chosen.
+    pub validation: f64,
+    /// On the test images.
+    pub test: f64,
 }
 
 impl ModelDir {

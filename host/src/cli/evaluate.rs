@@ -178,6 +178,7 @@ impl Answers {
         let report = Report {
             entry: &Entry::of(&self.dir)?,
             all: &Entry::all(&models)?,
+            dataset: &self.dataset,
             test: &self.test,
             judgement: &self.judgement,
             float: self.float.as_ref(),

@@ -15,7 +15,7 @@ use crate::dataset::split::split;
 use crate::dataset::{Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
 use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
-use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir};
+use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir, TeacherAccuracies};
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
 use crate::report::chart;
@@ -175,17 +175,37 @@ impl TrainArgs {
         Ok(recipe)
     }
 
-    /// What the recipe's teachers say of the training images; computed once, kept under `target/`.
-    fn teacher(&self, recipe: &Recipe, dataset: &Dataset) -> Result<Option<SoftLabels>> {
+    /// What the recipe's teachers say of the training images, and how good they are; computed once, kept under
+    /// `target/`.
+    fn teacher(&self, recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabels, TeacherAccuracies)>> {
         let Some(distillation) = &recipe.distillation else { return Ok(None) };
         let folder = crate::project_root().join("target/teachers");
         let mut teachers = Vec::new();
         for name in &distillation.teachers {
             let dir = ModelDir::new(&crate::project_root().join("models").join(name));
             let network = dir.manifest().with_context(|| format!("the teacher {name}"))?.network;
+            if !dir.weights().exists() {
+                let remedy = format!(
+                    "the teacher {name} is not kept; make it with `cargo run -p host -- train --recipe {name} --out models/{name}`"
+                );
+                return Err(Failure::Usage(remedy).into());
+            }
             teachers.push(Teacher { network, weights: dir.weights() });
         }
-        Ok(Some(SoftLabels::of(&teachers, dataset, &folder)?))
+        remark(format_args!("asking {}", distillation.teachers.join(" and ")));
+        let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
+        let kept = split(dataset.train.len(), recipe.validation_split, recipe.seed)?.validation;
+        let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
+        let all: Vec<usize> = (0..dataset.test.len()).collect();
+        let accuracies = TeacherAccuracies {
+            validation: labels.accuracy(&kept, &dataset.train.labels),
+            test: on_test.accuracy(&all, &dataset.test.labels),
+        };
+        remark(format_args!(
+            "together they are right on {:.2} % of the validation images",
+            100.0 * accuracies.validation
+        ));
+        Ok(Some((labels, accuracies)))
     }
 
     fn adjust_rounding(&self, recipe: &mut Recipe) -> Result<()> {
@@ -246,7 +266,7 @@ impl TrainArgs {
             device,
             checkpoints: [&checkpoint, &rounding_checkpoint],
             resume: self.resume,
-            teacher: teacher.as_ref(),
+            teacher: teacher.as_ref().map(|(labels, _)| labels),
             calibration_images: quantize::CALIBRATION_IMAGES,
         };
         remark(format_args!(
@@ -287,6 +307,7 @@ impl TrainArgs {
             best_epoch: best.epoch,
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
             accuracy: test,
+            teachers: teacher.as_ref().map(|(_, accuracies)| *accuracies),
             calibration: Some(calibration),
             confusions,
             weight_bytes: smallest.constant_bytes(),

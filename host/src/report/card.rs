@@ -58,6 +58,17 @@ pub fn markdown(entry: &Entry) -> String {
         recipe.learning_rate,
         manifest.best_epoch,
     );
+    if let (Some(from), Some(teachers)) = (&recipe.distillation, manifest.teachers) {
+        let _ = writeln!(
+            text,
+            "Distilled from {} with weight {} at temperature {}; together they reach {} on the validation images, {} on the test images.",
+            from.teachers.join(" and "),
+            from.weight,
+            from.temperature,
+            percent(teachers.validation),
+            percent(teachers.test)
+        );
+    }
     match recipe.quantization {
         Some(rounding) => {
             let _ = writeln!(
@@ -74,7 +85,7 @@ pub fn markdown(entry: &Entry) -> String {
             );
         }
     }
-    text += "\n## What it is good for\n\nGarments like those of the data set: one, centred, upright, light on black.\n";
+    text += "\n![Loss and accuracy, epoch by epoch](curves.svg)\n\n## What it is good for\n\nGarments like those of the data set: one, centred, upright, light on black.\n";
     if let Some(calibration) = &manifest.calibration {
         let _ = writeln!(
             text,

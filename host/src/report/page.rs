@@ -32,6 +32,8 @@ pub struct Report<'a> {
     pub entry: &'a Entry,
     /// All committed models, for comparison.
     pub all: &'a [Entry],
+    /// Name of the data set they are of.
+    pub dataset: &'a str,
     /// The test images.
     pub test: &'a Samples,
     /// The answers to them.
@@ -147,7 +149,7 @@ impl Report<'_> {
                         h1 { (manifest.name) }
                         p.soft {
                             "28×28 gray pictures of garments in, one of ten classes out; "
-                            (self.judgement.labels.len()) " test images of " (manifest.dataset.name)
+                            (self.judgement.labels.len()) " test images of " (self.dataset)
                             ", answered by the engine " code { (self.judgement.engine) } "."
                         }
                         (self.figures())
@@ -226,15 +228,20 @@ impl Report<'_> {
             ],
         ];
         if let Some(from) = &recipe.distillation {
-            rows.push(vec![
-                "teachers".into(),
-                format!(
-                    "{}, weight {}, temperature {}",
-                    from.teachers.join(", "),
-                    from.weight,
-                    from.temperature
-                ),
-            ]);
+            let mut words = format!(
+                "{}, weight {}, temperature {}",
+                from.teachers.join(", "),
+                from.weight,
+                from.temperature
+            );
+            if let Some(teachers) = manifest.teachers {
+                words += &format!(
+                    "; together {} on validation images, {} on test images",
+                    percent(teachers.validation),
+                    percent(teachers.test)
+                );
+            }
+            rows.push(vec!["teachers".into(), words]);
         }
         rows.push(vec![
             "rounding".into(),

@@ -1,14 +1,15 @@
-//! What teachers say of the training images: computed once, kept as files, read by the student's loss.
+//! What teachers say of images and of their mirror images: computed once, kept as files, read by the student's loss.
 
 use std::path::{Path, PathBuf};
 
-use shared::CLASSES;
+use shared::{CLASSES, SIDE};
 use thiserror::Error;
 
 use super::run::{has_lanes, lane_logits};
 use super::{NetName, TrainedNet};
-use crate::dataset::Dataset;
-use crate::dataset::identity::sha256_hex;
+use crate::dataset::Samples;
+use crate::dataset::identity::{content_sha256, sha256_hex};
+use crate::evaluate::{accuracy, arg_max_f32};
 
 /// A trained network that teaches.
 #[derive(Debug, Clone)]
@@ -30,36 +31,47 @@ pub enum TeacherError {
     Io(#[from] std::io::Error),
 }
 
-/// Logits of every training image, in the data set's order.
+/// Logits of every image of a part, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoftLabels {
-    /// One set a teacher, `[images][10]`.
-    pub teachers: Vec<Vec<[f32; CLASSES]>>,
+    /// Two sets a teacher, of the images and of their mirror images, `[images][10]` each.
+    pub answers: Vec<Vec<[f32; CLASSES]>>,
 }
 
 impl SoftLabels {
-    /// Asks every teacher about the unchanged training images, or reads what it said before.
+    /// Asks every teacher about the images and their mirror images, or reads what it said before.
     ///
-    /// * `folder`: where answers are kept, by the hashes of weights and data.
+    /// * `folder`: where answers are kept, by the hashes of weights and images.
     ///
     /// # Errors
     /// [`TeacherError`] with the path.
-    pub fn of(teachers: &[Teacher], dataset: &Dataset, folder: &Path) -> Result<Self, TeacherError> {
-        let answers = teachers.iter().map(|teacher| answers(teacher, dataset, folder));
-        Ok(Self { teachers: answers.collect::<Result<_, _>>()? })
+    pub fn of(teachers: &[Teacher], samples: &Samples, folder: &Path) -> Result<Self, TeacherError> {
+        let mut all = Vec::with_capacity(2 * teachers.len());
+        for teacher in teachers {
+            all.extend(answers(teacher, samples, folder)?);
+        }
+        Ok(Self { answers: all })
     }
 
-    /// Returns the teachers' mean probabilities at `temperature`, `[indices][10]`.
+    /// Fraction of the images at `indices` whose likeliest class is the label.
+    pub fn accuracy(&self, indices: &[usize], labels: &[u8]) -> f64 {
+        let probabilities = self.probabilities(indices, 1.0);
+        let classes: Vec<usize> = probabilities.as_chunks().0.iter().map(arg_max_f32).collect();
+        let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
+        accuracy(&classes, &labels)
+    }
+
+    /// Returns the mean probabilities of all answers at `temperature`, `[indices][10]`.
     pub fn probabilities(&self, indices: &[usize], temperature: f32) -> Vec<f32> {
         let mut output = Vec::with_capacity(indices.len() * CLASSES);
         for &index in indices {
             let mut mean = [0.0; CLASSES];
-            for teacher in &self.teachers {
-                let logits = &teacher[index];
+            for answers in &self.answers {
+                let logits = &answers[index];
                 let highest = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
                 let powers = logits.map(|logit| ((logit - highest) / temperature).exp());
                 let sum: f32 = powers.iter().sum();
-                let share = 1.0 / (sum * self.teachers.len() as f32);
+                let share = 1.0 / (sum * self.answers.len() as f32);
                 mean.iter_mut().zip(powers).for_each(|(mean, power)| *mean += power * share);
             }
             output.extend(mean);
@@ -68,26 +80,35 @@ impl SoftLabels {
     }
 }
 
-fn answers(teacher: &Teacher, dataset: &Dataset, folder: &Path) -> Result<Vec<[f32; CLASSES]>, TeacherError> {
+/// The two sets of answers of one teacher.
+fn answers(
+    teacher: &Teacher,
+    samples: &Samples,
+    folder: &Path,
+) -> Result<[Vec<[f32; CLASSES]>; 2], TeacherError> {
     let weights = std::fs::read(&teacher.weights)
         .map_err(|error| TeacherError::Weights(format!("{}: {error}", teacher.weights.display())))?;
-    let [weights, data] = [sha256_hex(&weights), dataset.sha256.clone()].map(|sha| sha[..16].to_owned());
-    let kept = folder.join(format!("{}-{weights}-{data}.f32", teacher.network.name()));
-    let count = dataset.train.len();
+    let images = content_sha256(&[samples]);
+    let [weights, images] = [sha256_hex(&weights), images].map(|sha| sha[..16].to_owned());
+    let kept = folder.join(format!("{}-{weights}-{images}.f32", teacher.network.name()));
+    let count = samples.len();
     if let Ok(bytes) = std::fs::read(&kept)
-        && bytes.len() == 4 * CLASSES * count
+        && bytes.len() == 2 * 4 * CLASSES * count
     {
         let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
-        return Ok(values.as_chunks().0.to_vec());
+        let (plain, mirrored) = values.as_chunks().0.split_at(count);
+        return Ok([plain.to_vec(), mirrored.to_vec()]);
     }
     let net = TrainedNet::load(teacher.network, &teacher.weights).map_err(TeacherError::Weights)?;
-    let logits = match has_lanes(teacher.network, &net.device) {
-        true => lane_logits(&net.net, &dataset.train, &net.device),
-        false => net.logits(&dataset.train),
-    };
-    let bytes: Vec<u8> = logits.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
+    let mut mirrored = samples.clone();
+    mirrored.pixels.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
+    let sets = [samples, &mirrored].map(|samples| match has_lanes(teacher.network, &net.device) {
+        true => lane_logits(&net.net, samples, &net.device),
+        false => net.logits(samples),
+    });
+    let bytes: Vec<u8> = sets.iter().flatten().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
     crate::files::write_whole(&kept, &bytes)?;
-    Ok(logits)
+    Ok(sets)
 }
 
 #[cfg(test)]
@@ -98,18 +119,25 @@ mod tests {
     #[test]
     fn answers_are_computed_once_and_are_the_network_s() {
         let folder = tempfile::tempdir().unwrap();
-        let dataset = drawn::dataset(3, 4, 1);
+        let samples = drawn::samples(3, 4);
         let net = TrainedNet::untrained(NetName::Nano, 5).folded();
         let weights = folder.path().join("teacher.bpk");
         net.save(&weights).unwrap();
         let teachers = [Teacher { network: NetName::Nano, weights: weights.clone() }];
-        let first = SoftLabels::of(&teachers, &dataset, folder.path()).unwrap();
-        for (ours, theirs) in first.teachers[0].iter().zip(net.logits(&dataset.train)) {
+        let first = SoftLabels::of(&teachers, &samples, folder.path()).unwrap();
+        for (ours, theirs) in first.answers[0].iter().zip(net.logits(&samples)) {
             assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {theirs:?}");
         }
-        assert_eq!(SoftLabels::of(&teachers, &dataset, folder.path()).unwrap(), first);
+        let mut mirrored = samples.clone();
+        for image in mirrored.pixels.chunks_exact_mut(shared::PIXELS) {
+            image.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
+        }
+        for (ours, theirs) in first.answers[1].iter().zip(net.logits(&mirrored)) {
+            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {theirs:?}");
+        }
+        assert_eq!(SoftLabels::of(&teachers, &samples, folder.path()).unwrap(), first);
         std::fs::write(&weights, b"no weights").unwrap();
-        let message = SoftLabels::of(&teachers, &dataset, folder.path()).unwrap_err().to_string();
+        let message = SoftLabels::of(&teachers, &samples, folder.path()).unwrap_err().to_string();
         assert!(message.contains("teacher.bpk"), "{message}");
     }
 
@@ -117,9 +145,10 @@ mod tests {
     fn probabilities_are_the_mean_of_softmaxes() {
         let mut sure = [0.0; CLASSES];
         sure[3] = 60.0;
-        let labels = SoftLabels { teachers: vec![vec![sure], vec![[1.0; CLASSES]]] };
+        let labels = SoftLabels { answers: vec![vec![sure], vec![[1.0; CLASSES]]] };
         let probabilities = labels.probabilities(&[0], 2.0);
         assert!((probabilities[3] - 0.55).abs() < 1e-6 && (probabilities[0] - 0.05).abs() < 1e-6);
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert_eq!((labels.accuracy(&[0], &[3]), labels.accuracy(&[0], &[4])), (1.0, 0.0));
     }
 }
