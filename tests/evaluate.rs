@@ -255,3 +255,22 @@ fn completions_know_every_command() {
         }
     }
 }
+
+#[test]
+fn the_readme_s_pictures_are_what_its_commands_make() {
+    if !have("the_readme_s_pictures_are_what_its_commands_make", &[Need::Data]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        succeeds(command.args(arguments).arg("--out").arg(folder.path().join(out)));
+    };
+    run(&["data", "grid", "--rows", "15", "--cols", "15"], "grid.png");
+    run(&["data", "show", "--random", "--seed", "7"], "garment.png");
+    run(&["evaluate", "--model", "models/article", "--photos", "0"], "");
+    for name in ["grid.png", "garment.png", "predictions.png", "confusion.svg"] {
+        let committed = std::fs::read(host::project_root().join("docs").join(name)).unwrap();
+        assert!(committed == std::fs::read(folder.path().join(name)).unwrap(), "docs/{name} is out of date");
+    }
+}

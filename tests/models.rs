@@ -14,7 +14,7 @@ use host::model_dir::ModelDir;
 use host::onnx::int8;
 use host::plan::{NetworkPlan, Options, Profile};
 use host::report::models::{Entry, confidence_markdown, markdown};
-use host::report::{arena, card, kernels};
+use host::report::{self, arena, card, kernels};
 use host::runtime::tract;
 use host::train::TrainedNet;
 use host::train::recipe::RecipeFile;
@@ -203,6 +203,9 @@ fn the_readme_shows_the_models_as_they_are() {
     for entry in &entries {
         let card = std::fs::read_to_string(committed(&entry.manifest.name).card()).unwrap();
         assert!(card == card::markdown(entry), "run `cargo run -p host -- models --cards`");
+        let dir = committed(&entry.manifest.name);
+        let curves = std::fs::read_to_string(dir.curves()).unwrap();
+        assert!(curves == report::curves(&dir, entry).unwrap(), "run `cargo run -p host -- models --cards`");
     }
 }
 

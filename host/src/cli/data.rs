@@ -262,14 +262,13 @@ fn show(args: &ShowArgs) -> Result<()> {
         }
     };
     let (image, label) = (part.image(index), part.label(index));
-    print_line(format_args!("{name} image {index}: {label} ({})", label.index()))?;
-    print_line(terminal::picture(image, terminal::stdout_has_color()).trim_end_matches('\n'))?;
     if let Some(out) = &args.out {
         const ZOOM: usize = 10;
         png::write_gray(out, SIDE * ZOOM, SIDE * ZOOM, &png::enlarged(SIDE, SIDE, image, ZOOM))?;
         remark(format_args!("written: {}", shown(out)));
     }
-    Ok(())
+    print_line(format_args!("{name} image {index}: {label} ({})", label.index()))?;
+    print_line(terminal::picture(image, terminal::stdout_has_color()).trim_end_matches('\n'))
 }
 
 fn grid(args: &GridArgs) -> Result<()> {
