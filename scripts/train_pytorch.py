@@ -22,10 +22,28 @@ def article():
     )
 
 
-def tapering(a, b, c, d, e):
-    def conv(inputs, outputs, padding):
-        return [nn.Conv2d(inputs, outputs, 3, padding=padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+def conv(inputs, outputs, padding, side=3):
+    layer = nn.Conv2d(inputs, outputs, side, padding=padding, bias=False)
+    return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
 
+
+def minivgg():
+    return nn.Sequential(
+        *conv(1, 32, 1), *conv(32, 32, 1), nn.MaxPool2d(2), nn.Dropout(0.25),
+        *conv(32, 64, 1), *conv(64, 64, 1), nn.MaxPool2d(2), nn.Dropout(0.25),
+        *conv(64, 512, 0, side=7), nn.Dropout(0.5), nn.Flatten(), nn.Linear(512, 10),
+    )
+
+
+def teacher():
+    return nn.Sequential(
+        *conv(1, 24, 1), nn.MaxPool2d(2), *conv(24, 64, 1), *conv(64, 64, 1), nn.MaxPool2d(2), nn.Dropout(0.1),
+        *conv(64, 128, 1), *conv(128, 128, 1), nn.Dropout(0.2), *conv(128, 128, 0), nn.Dropout(0.3),
+        nn.Flatten(), nn.Linear(128 * 25, 10),
+    )
+
+
+def tapering(a, b, c, d, e):
     return nn.Sequential(
         *conv(1, a, 1), nn.MaxPool2d(2), *conv(a, b, 1), nn.MaxPool2d(2),
         *conv(b, c, 1), *conv(c, d, 0), *conv(d, e, 0), nn.Flatten(), nn.Linear(9 * e, 10),
@@ -37,6 +55,8 @@ NETWORKS = {
     "nano": lambda: tapering(8, 20, 32, 32, 28),
     "small": lambda: tapering(16, 24, 40, 48, 48),
     "flagship": lambda: tapering(20, 36, 64, 72, 64),
+    "minivgg": minivgg,
+    "teacher": teacher,
 }
 
 

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, print_json, print_line, remark};
 use crate::dataset::split::split;
 use crate::dataset::{self, Choice, Dataset};
+use crate::report::table;
 use crate::train::device::Backend;
+use crate::train::lanes::profile::{self, Entry};
 use crate::train::run::Job;
 use crate::train::{Interrupt, NetName, Recipe, train};
 
@@ -38,6 +40,9 @@ pub(super) struct TrainBenchArgs {
     /// Folder with the four IDX files
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Also tell where an epoch's time goes, operation by operation
+    #[arg(long)]
+    profile: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -55,6 +60,9 @@ struct Report {
     /// Ours / PyTorch's.
     ratio: Option<f64>,
     pytorch: Option<String>,
+    /// What an epoch's operations took, the longest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<Entry>,
 }
 
 /// What the script prints.
@@ -79,7 +87,16 @@ impl TrainBenchArgs {
         recipe.epochs = self.epochs;
         recipe.quantization = None;
         let count = split(dataset.train.len(), recipe.validation_split, recipe.seed)?.train.len();
+        if self.profile {
+            profile::start();
+        }
         let ours = self.ours(&dataset, &recipe)?;
+        let mut entries = if self.profile { profile::stop() } else { Vec::new() };
+        for entry in &mut entries {
+            entry.calls /= self.epochs as u64;
+            entry.seconds /= self.epochs as f64;
+            entry.flops /= self.epochs as u64;
+        }
         let theirs = self.theirs(recipe.batch_size, count);
         if let Err(absent) = &theirs {
             remark(format_args!("PyTorch skipped: {absent:#}"));
@@ -93,6 +110,7 @@ impl TrainBenchArgs {
             pytorch_seconds_per_epoch: theirs.as_ref().map(|timed| timed.seconds_per_epoch),
             ratio: theirs.as_ref().map(|timed| ours / timed.seconds_per_epoch),
             pytorch: theirs.map(|timed| timed.torch),
+            profile: entries,
         };
         if self.json {
             return print_json(&report);
@@ -101,6 +119,9 @@ impl TrainBenchArgs {
             "{}, {} images an epoch, {} thread(s): {ours:.2} s here",
             report.network, report.images, report.threads
         ))?;
+        if !report.profile.is_empty() {
+            print_line(profile_table(&report.profile, ours))?;
+        }
         match (report.pytorch_seconds_per_epoch, report.ratio, report.pytorch) {
             (Some(theirs), Some(ratio), Some(version)) => {
                 print_line(format_args!("PyTorch {version}: {theirs:.2} s, ratio {ratio:.2}"))
@@ -146,6 +167,32 @@ impl TrainBenchArgs {
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }
+}
+
+/// Operations with their share of the epoch, and what is left for batches, loss, optimizer and averages.
+fn profile_table(entries: &[Entry], epoch: f64) -> String {
+    let row = |name: &str, calls: String, seconds: f64, rate: String| {
+        vec![
+            name.to_owned(),
+            calls,
+            format!("{seconds:.2}"),
+            format!("{:.1} %", 100.0 * seconds / epoch.max(1e-9)),
+            rate,
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|entry| {
+            let rate = match entry.flops {
+                0 => "–".into(),
+                flops => format!("{:.0}", flops as f64 / entry.seconds.max(1e-9) / 1e9),
+            };
+            row(&entry.operation, entry.calls.to_string(), entry.seconds, rate)
+        })
+        .collect();
+    let counted: f64 = entries.iter().map(|entry| entry.seconds).sum();
+    rows.push(row("everything else", "–".into(), (epoch - counted).max(0.0), "–".into()));
+    table::format(&["operation", "calls", "s an epoch", "share", "GFLOP/s"], &rows)
 }
 
 /// The last line that says something.

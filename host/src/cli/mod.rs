@@ -214,6 +214,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(DeviceError::Missing(_)) = cause.downcast_ref() {
             return 5;
         }
+        if let Some(DeviceError::Fit { .. }) = cause.downcast_ref() {
+            return 4;
+        }
         if cause.is::<RecipeError>() {
             return 2;
         }

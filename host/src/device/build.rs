@@ -81,6 +81,10 @@ pub fn build_plan(
         cargo.output().map_err(|error| DeviceError::Missing(format!("cargo does not run: {error}")))?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        if let Some((region, bytes)) = overflow(&output) {
+            let board = board.package();
+            return Err(DeviceError::Fit { model: name.to_owned(), board, region, bytes }.into());
+        }
         return Err(DeviceError::Build { model: name.to_owned(), output }.into());
     }
     let elf = target_dir.join(board.target()).join("firmware").join(board.package());
@@ -88,6 +92,19 @@ pub fn build_plan(
     let kept = folder.join(format!("{}.elf", board.package()));
     std::fs::copy(&elf, &kept).map_err(|error| anyhow::anyhow!("{}: {error}", elf.display()))?;
     Ok(kept)
+}
+
+/// Memory that the linker found too small, and the bytes too many: the largest overflow it tells of.
+fn overflow(output: &str) -> Option<(String, u64)> {
+    // rust-lld: section '.rodata' will not fit in region 'FLASH': overflowed by 1234 bytes
+    // GNU ld: region `FLASH' overflowed by 1234 bytes
+    let found = output.lines().filter_map(|line| {
+        let (before, after) = line.split_once("overflowed by ")?;
+        let bytes = after.split(' ').next()?.parse().ok()?;
+        let region = before.split_once("region ")?.1.trim_matches([' ', '\'', '`', ':']);
+        Some((region.to_owned(), bytes))
+    });
+    found.max_by_key(|(_, bytes)| *bytes)
 }
 
 /// A cargo that can build for the board: the active toolchain's, else Debian's with its own sources.
@@ -141,4 +158,19 @@ fn find_lld(sysroot: &Path) -> Option<PathBuf> {
 /// Whether a board's image can be built here.
 pub fn can_build(board: Board) -> Result<(), DeviceError> {
     cargo(board).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linker_s_overflow_is_understood() {
+        let lld = "rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 1234 bytes\n\
+                   rust-lld: error: section '.data' will not fit in region 'FLASH': overflowed by 1250 bytes";
+        assert_eq!(overflow(lld), Some(("FLASH".into(), 1_250)));
+        let gnu = "ld: region `RAM' overflowed by 99 bytes";
+        assert_eq!(overflow(gnu), Some(("RAM".into(), 99)));
+        assert_eq!(overflow("error: expected `;`"), None);
+    }
 }

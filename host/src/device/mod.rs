@@ -23,6 +23,20 @@ pub enum DeviceError {
         /// What cargo said.
         output: String,
     },
+    /// The image is larger than the board's memory.
+    #[error(
+        "{model} does not fit {board}: {region} overflows by {bytes} bytes; `--profile size` makes it smaller, and `host models` lists smaller models"
+    )]
+    Fit {
+        /// The model's name.
+        model: String,
+        /// The board.
+        board: &'static str,
+        /// The linker's name of the memory.
+        region: String,
+        /// Bytes too many.
+        bytes: u64,
+    },
     /// The device answered something else than the protocol says, or nothing.
     #[error("the device {0}")]
     Talk(String),

@@ -11,6 +11,8 @@ pub enum Backend {
     Cpu,
     /// NVIDIA GPU; build with `--features cuda`. Sums in another order: weights differ from run to run.
     Cuda,
+    /// PyTorch's library on the CPU; build with `--features libtorch`, LIBTORCH_USE_PYTORCH=1 finds pip's.
+    Libtorch,
     /// Any GPU with a Vulkan, Metal or DX12 driver; build with `--features wgpu`. Not bit-reproducible.
     Wgpu,
 }
@@ -18,6 +20,12 @@ pub enum Backend {
 /// Returns the CPU device.
 pub fn cpu() -> Device {
     Device::flex()
+}
+
+#[cfg(feature = "libtorch")]
+#[allow(deprecated, reason = "burn keeps it for machines where PyTorch is the fastest there is")]
+fn libtorch() -> Device {
+    Device::libtorch()
 }
 
 impl Backend {
@@ -30,6 +38,8 @@ impl Backend {
             Backend::Cpu => Ok(cpu()),
             #[cfg(feature = "cuda")]
             Backend::Cuda => Ok(Device::cuda(0)),
+            #[cfg(feature = "libtorch")]
+            Backend::Libtorch => Ok(libtorch()),
             #[cfg(feature = "wgpu")]
             Backend::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
             #[allow(unreachable_patterns)]

@@ -10,6 +10,7 @@
 mod convolution;
 mod ops;
 mod planes;
+pub mod profile;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;

@@ -14,6 +14,7 @@ use burn_flex::FlexTensor;
 use super::LANES;
 use super::convolution::{self, ConvShape};
 use super::planes::{self, AveragePool, Stage};
+use super::profile::timed;
 
 /// Operations on activations `[blocks][channels][height][width][16]`.
 #[backend_extension(Autodiff, Flex)]
@@ -86,9 +87,30 @@ fn stage_of(input: &FlexTensor, relu: bool, pool: usize) -> Stage {
     Stage { channels, input: [height, width], relu, pool }
 }
 
+/// Name and floating-point operations of a convolution or of one of its gradients over `input`.
+fn work_of<'a>(what: &'a str, shape: &'a ConvShape, input: &FlexTensor) -> impl FnOnce() -> (String, u64) + 'a {
+    let images = (dims::<5>(input)[0] * LANES) as u64;
+    move || {
+        let ConvShape { in_channels, out_channels, kernel: [rows, columns], .. } = *shape;
+        let [height, width] = shape.output();
+        let macs = (in_channels * out_channels * rows * columns * height * width) as u64;
+        let name =
+            format!("{what}, {rows}×{columns} {in_channels}→{out_channels} giving {height}×{width}");
+        (name, 2 * macs * images)
+    }
+}
+
+/// Name of an operation that memory bounds, with the shape it works on.
+fn pass_over<'a>(what: &'a str, input: &FlexTensor) -> impl FnOnce() -> (String, u64) + 'a {
+    let [_, channels, height, width, _] = dims(input);
+    move || (format!("{what}, {channels} × {height}×{width}"), 0)
+}
+
 fn staged(input: &FlexTensor, stage: &Stage, scale: &[f32], shift: &[f32]) -> FlexTensor {
     let [height, width] = stage.output();
-    let output = planes::forward(stage, values(input), scale, shift);
+    let output = timed(pass_over("norm, ReLU, pool", input), || {
+        planes::forward(stage, values(input), scale, shift)
+    });
     tensor(output, &[dims::<5>(input)[0], stage.channels, height, width, LANES])
 }
 
@@ -118,7 +140,9 @@ impl LaneOps for Flex {
     ) -> FlexTensor {
         let (input, weights, bias) = (dense(input), dense(weights), dense(bias));
         let shape = conv_shape(&input, &weights, padding);
-        let output = convolution::forward(&shape, values(&input), values(&weights), values(&bias));
+        let output = timed(work_of("convolution", &shape, &input), || {
+            convolution::forward(&shape, values(&input), values(&weights), values(&bias))
+        });
         let [height, width] = shape.output();
         tensor(output, &[dims::<5>(&input)[0], shape.out_channels, height, width, LANES])
     }
@@ -126,7 +150,10 @@ impl LaneOps for Flex {
     fn lane_moments(input: FlexTensor) -> FlexTensor {
         let input = dense(input);
         let [_, channels, height, width, _] = dims(&input);
-        tensor(planes::moments(values(&input), channels, height * width * LANES), &[2, channels])
+        let moments = timed(pass_over("moments", &input), || {
+            planes::moments(values(&input), channels, height * width * LANES)
+        });
+        tensor(moments, &[2, channels])
     }
 
     fn lane_normalize(
@@ -160,12 +187,17 @@ impl LaneOps for Flex {
 
     fn lane_dropout(input: FlexTensor, probability: f64, seed: u64) -> FlexTensor {
         let input = dense(input);
-        tensor(planes::dropout(values(&input), probability, seed), &dims::<5>(&input))
+        let output =
+            timed(pass_over("dropout", &input), || planes::dropout(values(&input), probability, seed));
+        tensor(output, &dims::<5>(&input))
     }
 
     fn lane_fake_quantize(input: FlexTensor, log_step: FlexTensor) -> FlexTensor {
         let input = dense(input);
-        tensor(planes::fake_quantize(values(&input), step_of(&log_step)), &dims::<5>(&input))
+        let output = timed(pass_over("rounding", &input), || {
+            planes::fake_quantize(values(&input), step_of(&log_step))
+        });
+        tensor(output, &dims::<5>(&input))
     }
 }
 
@@ -256,13 +288,17 @@ impl Backward<Flex, 3> for ConvolutionBackward {
         let shape = conv_shape(&input, &weights, padding);
         let [input_node, weights_node, bias_node] = ops.parents;
         if let Some(node) = input_node {
-            let values = convolution::input_gradient(&shape, values(&gradient), values(&weights));
+            let values = timed(work_of("input gradient", &shape, &input), || {
+                convolution::input_gradient(&shape, values(&gradient), values(&weights))
+            });
             grads.register::<Flex>(node.id, tensor(values, &dims::<5>(&input)));
         }
         if weights_node.is_none() && bias_node.is_none() {
             return;
         }
-        let (of_weights, of_bias) = convolution::weight_gradients(&shape, values(&input), values(&gradient));
+        let (of_weights, of_bias) = timed(work_of("weight gradient", &shape, &input), || {
+            convolution::weight_gradients(&shape, values(&input), values(&gradient))
+        });
         if let Some(node) = weights_node {
             grads.register::<Flex>(node.id, tensor(of_weights, &dims::<4>(&weights)));
         }
@@ -296,7 +332,9 @@ impl Backward<Flex, 3> for NormalizeBackward {
             ops.state;
         let stage = stage_of(&input, relu, pool);
         let (scale, shift) = affine(values(&gamma), values(&beta), values(&moments), epsilon);
-        let (mut inner, sums) = planes::backward(&stage, values(&input), &scale, &shift, values(&gradient));
+        let (mut inner, sums) = timed(pass_over("norm, ReLU, pool: gradient", &input), || {
+            planes::backward(&stage, values(&input), &scale, &shift, values(&gradient))
+        });
         let (mean, variance) = values(&moments).split_at(stage.channels);
         let count = (values(&input).len() / stage.channels) as f64;
         let (mut of_gamma, mut of_beta, mut factors) = (Vec::new(), Vec::new(), Vec::new());
@@ -314,7 +352,9 @@ impl Backward<Flex, 3> for NormalizeBackward {
         let [input_node, gamma_node, beta_node] = ops.parents;
         if let Some(node) = input_node {
             let plane = stage.input[0] * stage.input[1] * LANES;
-            planes::combine(&mut inner, values(&input), plane, &factors);
+            timed(pass_over("moments: gradient", &input), || {
+                planes::combine(&mut inner, values(&input), plane, &factors);
+            });
             grads.register::<Flex>(node.id, tensor(inner, &dims::<5>(&input)));
         }
         if let Some(node) = gamma_node {
@@ -338,7 +378,9 @@ impl Backward<Flex, 1> for ActivateBackward {
         let stage = stage_of(&input, relu, pool);
         let (ones, zeros) = (vec![1.0; stage.channels], vec![0.0; stage.channels]);
         if let [Some(node)] = ops.parents {
-            let (inner, _) = planes::backward(&stage, values(&input), &ones, &zeros, values(&gradient));
+            let (inner, _) = timed(pass_over("norm, ReLU, pool: gradient", &input), || {
+                planes::backward(&stage, values(&input), &ones, &zeros, values(&gradient))
+            });
             grads.register::<Flex>(node.id, tensor(inner, &dims::<5>(&input)));
         }
     }
@@ -383,7 +425,9 @@ impl Backward<Flex, 2> for FakeQuantizeBackward {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = dense(grads.consume::<Flex>(&ops.node));
         let (input, step) = ops.state;
-        let (of_input, of_step) = planes::fake_quantize_backward(values(&input), step, values(&gradient));
+        let (of_input, of_step) = timed(pass_over("rounding: gradient", &input), || {
+            planes::fake_quantize_backward(values(&input), step, values(&gradient))
+        });
         let [input_node, step_node] = ops.parents;
         if let Some(node) = input_node {
             grads.register::<Flex>(node.id, tensor(of_input, &dims::<5>(&input)));
