@@ -27,7 +27,8 @@ pub(super) enum BenchCommand {
 #[command(
     after_help = "Networks A, C and D have fixed random weights and the shapes that others were measured with; \
 models have the profile's default budget of constants, A, C and D none.\n\n\
-Instructions are exact. Cycles are a model of a Cortex-M4 without flash wait states, no measurement."
+Instructions are exact. Cycles are a model of a Cortex-M4 without flash wait states, no measurement.\n\n\
+Example:\n  host bench kernels --emulate"
 )]
 pub(super) struct KernelsArgs {
     /// Count in the emulator

@@ -17,13 +17,12 @@ use crate::train::run::Job;
 use crate::train::{Interrupt, NetName, Recipe, train};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "PyTorch is whatever `--python` imports as torch; without it only this side is timed:\n  \
+#[command(after_help = "Examples:\n  host bench train --net small --threads 2 --profile\n\n\
+PyTorch is whatever `--python` imports as torch; without it only this side is timed:\n  \
 python3 -m venv .venv && .venv/bin/pip install torch numpy\n  \
 host bench train --python .venv/bin/python\n\n\
 Both train on the same images with the same batch and validate after every epoch; the fastest epoch counts. \
-PyTorch runs with glibc told to keep its large blocks, which nearly doubles its speed, and without augmentation."
-)]
+PyTorch runs with glibc told to keep its large blocks, which nearly doubles its speed, and without augmentation.")]
 pub(super) struct TrainBenchArgs {
     /// Which network, by its default recipe
     #[arg(long, value_enum, default_value = "article")]

@@ -12,6 +12,9 @@ use crate::plan::{NetworkPlan, Options, Profile};
 use crate::report::{arena, plans};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host codegen --model models/nano --profile size\n  host codegen --model models/small --flash 48K --arena arena.svg"
+)]
 pub(super) struct CodegenArgs {
     /// Model folder with model.int8.onnx
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]

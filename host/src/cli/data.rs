@@ -35,6 +35,7 @@ pub(super) enum DataCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host data fetch")]
 pub(super) struct FetchArgs {
     /// Where to put the files [default: data/fashion-mnist of the project]
     #[arg(long, value_name = "FOLDER")]
@@ -42,6 +43,7 @@ pub(super) struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  host data info\n  host data info --data ~/kaggle --json")]
 pub(super) struct InfoArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -51,6 +53,7 @@ pub(super) struct InfoArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  host data head\n  host data tail -n 10 --test")]
 pub(super) struct RowsArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -130,6 +133,7 @@ pub(super) struct ComposeArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host data draw --per-class 3 --out drawn")]
 pub(super) struct DrawArgs {
     /// Folder for the PNG files, one a class and number
     #[arg(long, value_name = "FOLDER", default_value = "data/drawn")]

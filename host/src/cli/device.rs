@@ -33,6 +33,7 @@ pub(super) enum DeviceCommand {
 
 /// Which image on which board.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host device build --board mps2-an386 --model models/small")]
 pub(super) struct TargetArgs {
     /// Model folder
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
@@ -59,6 +60,7 @@ pub(super) struct LinkArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host device run --emulate --image 0 --screen screen.png")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -78,6 +80,9 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host device hil --emulate --model models/nano --images 200\n  host device hil --port /dev/ttyACM0 --model models/small"
+)]
 pub(super) struct HilArgs {
     #[command(flatten)]
     target: TargetArgs,

@@ -17,7 +17,7 @@ use crate::runtime::ort;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code 0, or 5 where something is missing that is not optional. Training, exporting, quantizing and\n\
-verifying with tract need nothing but Rust; the rest says what it is for."
+verifying with tract need nothing but Rust; the rest says what it is for.\n\nExample:\n  host doctor --json"
 )]
 pub(super) struct DoctorArgs {
     /// One JSON document instead of text

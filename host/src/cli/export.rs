@@ -16,6 +16,7 @@ use crate::train::TrainedNet;
 const IMAGES: usize = 256;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host export --model models/nano")]
 pub(super) struct ExportArgs {
     /// Model folder with model.bpk
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]

@@ -11,6 +11,7 @@ use crate::report::models::{Entry, confidence_markdown, markdown};
 use crate::report::{ablations, card, curves};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  host models\n  host models --cards")]
 pub(super) struct ModelsArgs {
     /// Folder that holds the model folders
     #[arg(long, value_name = "FOLDER")]

@@ -59,9 +59,6 @@ impl Observer for Progress {
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64, accuracy: f64) {
         let (started, first_epoch, first_step) = *self.first.get_or_insert((Instant::now(), epoch, step));
-        if self.dashboard.is_none() {
-            return;
-        }
         let here = (epoch * steps + step).saturating_sub(first_epoch * steps + first_step);
         self.view.images_per_second =
             (here * self.batch_size) as f64 / started.elapsed().as_secs_f64().max(1e-9);
@@ -78,7 +75,7 @@ impl Observer for Progress {
             / (record.epoch - first_epoch).max(1) as f64;
         let left = each * (epochs - record.epoch) as f64;
         self.line(&format!(
-            "epoch {:>3}/{epochs}  loss {:.4}  accuracy {:.2} %  validation {:.4} {:.2} %{}  lr {:.1e}  {:.1} s  {} left",
+            "epoch {:>3}/{epochs}  loss {:.4}  accuracy {:.2} %  validation {:.4} {:.2} %{}  lr {:.1e}  {:.1} s  {:.0} images/s  {} left",
             record.epoch,
             record.loss,
             100.0 * record.accuracy,
@@ -87,6 +84,7 @@ impl Observer for Progress {
             if is_best { " best" } else { "     " },
             record.learning_rate,
             record.seconds,
+            (self.view.step.1 * self.batch_size) as f64 / record.seconds.max(1e-9),
             minutes(left)
         ));
         self.view.history.push(EpochRecord { epoch: record.epoch + self.epochs_before, ..*record });

@@ -19,6 +19,7 @@ use crate::runtime::integer::Integer;
 pub(super) const CALIBRATION_IMAGES: usize = 1_000;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host quantize --model models/article")]
 pub(super) struct QuantizeArgs {
     /// Model folder with model.onnx
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]

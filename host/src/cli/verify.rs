@@ -12,6 +12,9 @@ use crate::report::table;
 use crate::runtime::ort;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host verify --model models/nano\n  host verify --model models/nano --images 500 --json"
+)]
 pub(super) struct VerifyArgs {
     /// Model folder
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]

@@ -88,14 +88,17 @@ fn stage_of(input: &FlexTensor, relu: bool, pool: usize) -> Stage {
 }
 
 /// Name and floating-point operations of a convolution or of one of its gradients over `input`.
-fn work_of<'a>(what: &'a str, shape: &'a ConvShape, input: &FlexTensor) -> impl FnOnce() -> (String, u64) + 'a {
+fn work_of<'a>(
+    what: &'a str,
+    shape: &'a ConvShape,
+    input: &FlexTensor,
+) -> impl FnOnce() -> (String, u64) + 'a {
     let images = (dims::<5>(input)[0] * LANES) as u64;
     move || {
         let ConvShape { in_channels, out_channels, kernel: [rows, columns], .. } = *shape;
         let [height, width] = shape.output();
         let macs = (in_channels * out_channels * rows * columns * height * width) as u64;
-        let name =
-            format!("{what}, {rows}×{columns} {in_channels}→{out_channels} giving {height}×{width}");
+        let name = format!("{what}, {rows}×{columns} {in_channels}→{out_channels} giving {height}×{width}");
         (name, 2 * macs * images)
     }
 }
@@ -108,9 +111,8 @@ fn pass_over<'a>(what: &'a str, input: &FlexTensor) -> impl FnOnce() -> (String,
 
 fn staged(input: &FlexTensor, stage: &Stage, scale: &[f32], shift: &[f32]) -> FlexTensor {
     let [height, width] = stage.output();
-    let output = timed(pass_over("norm, ReLU, pool", input), || {
-        planes::forward(stage, values(input), scale, shift)
-    });
+    let output =
+        timed(pass_over("norm, ReLU, pool", input), || planes::forward(stage, values(input), scale, shift));
     tensor(output, &[dims::<5>(input)[0], stage.channels, height, width, LANES])
 }
 
