@@ -1,35 +1,13 @@
 //! The program as a user meets it: exit codes, messages, files, JSON.
 
+mod support;
+
 use std::path::Path;
-use std::process::Output;
 
 use assert_cmd::Command;
 use host::dataset::{drawn, idx, table};
 use host::model_dir::ModelDir;
-
-/// The program, kept off the network and away from any real data set.
-fn host() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
-    command.env("FASHION_MNIST_OFFLINE", "1").env("FASHION_MNIST_DOWNLOADS", "/nowhere");
-    command.env_remove("FASHION_MNIST_DIR").env_remove("CI");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Runs and checks the exit code; the message must hold every part and no sign of a panic.
-fn fails(command: &mut Command, code: i32, parts: &[&str]) -> Output {
-    let output = command.output().unwrap();
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
-    }
-    assert!(!message.contains("panicked"), "{message}");
-    output
-}
+use support::program::{fails, host, text};
 
 /// A folder with small IDX files named as the official ones.
 fn small_data() -> tempfile::TempDir {

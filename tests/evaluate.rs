@@ -3,39 +3,13 @@
 mod support;
 
 use std::path::Path;
-use std::process::Output;
 
 use assert_cmd::Command;
 use host::dataset::drawn;
 use host::evaluate::compose;
 use shared::Label;
+use support::program::{fails, host, succeeds, text};
 use support::{Need, have};
-
-/// The program, kept off the network and away from any real data set.
-fn host() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
-    command.env("FASHION_MNIST_OFFLINE", "1").env("FASHION_MNIST_DOWNLOADS", "/nowhere");
-    command.env_remove("FASHION_MNIST_DIR").env_remove("CI").env_remove("NO_COLOR");
-    command
-}
-
-fn succeeds(command: &mut Command) -> Output {
-    command.assert().success().get_output().clone()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn fails(command: &mut Command, code: i32, parts: &[&str]) {
-    let output = command.output().unwrap();
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
-    }
-    assert!(!message.contains("panicked"), "{message}");
-}
 
 fn png_size(path: &Path) -> (u32, u32) {
     let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());

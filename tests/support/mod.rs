@@ -1,6 +1,8 @@
 //! What a test needs beyond Rust, and how a test without it says so.
 #![allow(dead_code)]
 
+pub mod program;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 

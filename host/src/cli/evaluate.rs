@@ -13,7 +13,7 @@ use crate::evaluate::compose;
 use crate::evaluate::judgement::{ClassCalibration, Judgement};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options};
-use crate::report::garments::{self, Answered, Garment};
+use crate::report::garments;
 use crate::report::models::Entry;
 use crate::report::page::Report;
 use crate::report::{ablations, chart, heatmap, kernels, table};
@@ -306,19 +306,6 @@ fn chosen(count: usize, seed: u64) -> Vec<usize> {
     rand::seq::index::sample(&mut rng, count, SHOWN.min(count)).into_vec()
 }
 
-/// Draws the answers to some images, five a row.
-fn answers(samples: &Samples, judgement: &Judgement, indices: &[usize]) -> crate::report::canvas::Canvas {
-    let answered: Vec<Answered<'_>> = indices
-        .iter()
-        .map(|&index| Answered {
-            garment: Garment { image: samples.image(index), label: samples.label(index) },
-            predicted: Label::ALL[judgement.predicted[index]],
-            confidence: judgement.confidence[index],
-        })
-        .collect();
-    garments::answered(&answered, 5)
-}
-
 fn flips_csv(flips: &[usize], int8: &Judgement, float: &Judgement) -> String {
     let mut text = String::from("index,label,int8,float,int8_confidence,float_confidence\n");
     for &index in flips {
@@ -352,7 +339,7 @@ impl Files<'_> {
         judgement: &Judgement,
         indices: &[usize],
     ) -> Result<()> {
-        self.bytes(name, &answers(samples, judgement, indices).to_png()?)
+        self.bytes(name, &garments::answers(samples, judgement, indices).to_png()?)
     }
 
     fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {

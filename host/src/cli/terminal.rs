@@ -14,6 +14,13 @@ pub(super) fn stdout_has_color() -> bool {
     std::io::stdout().is_terminal() && is_color_wanted()
 }
 
+/// Shows the cursor again that a dashboard may have hidden; for ends that run no destructors.
+pub(super) fn show_cursor() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\x1b[?25h");
+    }
+}
+
 /// Shows an image in 14 lines: half blocks in colour, or shades of characters, two a pixel, in 28.
 pub(super) fn picture(image: &[u8; PIXELS], has_color: bool) -> String {
     let at = |row: usize, column: usize| image[row * SIDE + column];

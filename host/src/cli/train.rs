@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::CLASSES;
 
 use super::progress::Progress;
-use super::{DataArgs, Failure, export, is_quiet, print_json, print_line, quantize, remark, shown};
+use super::{DataArgs, Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
 use crate::dataset::split::split;
 use crate::dataset::{Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
@@ -250,6 +250,7 @@ impl TrainArgs {
         let _ = ctrlc::set_handler(move || {
             // The second Ctrl-C does not wait for the step to end.
             if handler.swap(true, Ordering::Relaxed) {
+                terminal::show_cursor();
                 std::process::exit(130);
             }
         });

@@ -6,6 +6,8 @@ use embedded_graphics::prelude::*;
 use shared::{Label, PIXELS, SIDE};
 
 use super::canvas::Canvas;
+use crate::dataset::Samples;
+use crate::evaluate::judgement::Judgement;
 
 const PAPER: Rgb888 = Rgb888::WHITE;
 const INK: Rgb888 = Rgb888::new(0x22, 0x22, 0x22);
@@ -58,6 +60,19 @@ pub fn answered(answers: &[Answered<'_>], columns: usize) -> Canvas {
         canvas.centred(&truth, &FONT_7X13, INK, (x, y + 15));
     }
     canvas
+}
+
+/// Draws an engine's answers to some of the images, five a row.
+pub fn answers(samples: &Samples, judgement: &Judgement, indices: &[usize]) -> Canvas {
+    let all: Vec<Answered<'_>> = indices
+        .iter()
+        .map(|&index| Answered {
+            garment: Garment { image: samples.image(index), label: samples.label(index) },
+            predicted: Label::ALL[judgement.predicted[index]],
+            confidence: judgement.confidence[index],
+        })
+        .collect();
+    answered(&all, 5)
 }
 
 /// Places of equal tiles.

@@ -10,9 +10,8 @@ use shared::{Label, PIXELS, SIDE};
 
 use super::ablations::{self, Group};
 use super::canvas::Canvas;
-use super::garments::{self, Answered, Garment};
 use super::models::Entry;
-use super::{arena, chart, heatmap, kernels, png};
+use super::{arena, chart, garments, heatmap, kernels, png};
 use crate::dataset::Samples;
 use crate::evaluate::classification::{ClassificationReport, Scores};
 use crate::evaluate::compose::{self, Composed};
@@ -314,15 +313,7 @@ impl Report<'_> {
     }
 
     fn answers(&self, indices: &[usize]) -> Canvas {
-        let answered: Vec<Answered<'_>> = indices
-            .iter()
-            .map(|&index| Answered {
-                garment: Garment { image: self.test.image(index), label: self.test.label(index) },
-                predicted: Label::ALL[self.judgement.predicted[index]],
-                confidence: self.judgement.confidence[index],
-            })
-            .collect();
-        garments::answered(&answered, 5)
+        garments::answers(self.test, self.judgement, indices)
     }
 
     /// In words what a picture of answers shows, for those who cannot see it.

@@ -70,7 +70,7 @@ pub enum NetName {
     Article,
     /// Two blocks of two 3×3 convolutions and 512 dense features, 1.7M weights, 20M multiply-accumulates: for the desktop.
     Minivgg,
-    /// Six 3×3 convolutions, 530,000 weights, 25M multiply-accumulates: for the desktop, to teach smaller ones.
+    /// Six 3×3 convolutions, 450,000 weights, 25M multiply-accumulates: for the desktop, to teach smaller ones.
     Teacher,
 }
 
