@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{DataArgs, Failure, print_json, print_line, shown};
 use crate::dataset::Samples;
-use crate::evaluate::classification::ClassificationReport;
+use crate::evaluate::classification::{ClassScores, Scores, by_class};
 use crate::evaluate::compose;
 use crate::evaluate::judgement::{ClassCalibration, Judgement};
 use crate::model_dir::ModelDir;
@@ -117,7 +117,10 @@ struct Document {
     engine: String,
     images: usize,
     accuracy: f64,
-    report: ClassificationReport,
+    #[serde(serialize_with = "by_class")]
+    report: Vec<ClassScores>,
+    macro_avg: Scores,
+    weighted_avg: Scores,
     confusion: [[usize; shared::CLASSES]; shared::CLASSES],
     calibration: Vec<ClassCalibration>,
     /// Images that int8 answers otherwise than float; absent where the float file is not kept.
@@ -204,6 +207,7 @@ impl EvaluateArgs {
         self.write(&answers, &mut files)?;
         let Answers { dir, dataset, test, judgement, float, photos } = answers;
         let report = judgement.matrix().report();
+        let report_text = report.to_text(self.digits.into());
         let document = Document {
             model: dir.name(),
             dataset,
@@ -215,9 +219,11 @@ impl EvaluateArgs {
             flips: float.as_ref().map(|float| judgement.flips(float).len()),
             photos,
             files: files.written,
-            report,
+            macro_avg: report.macro_avg,
+            weighted_avg: report.weighted_avg,
+            report: report.classes,
         };
-        if self.json { print_json(&document) } else { self.print(&document) }
+        if self.json { print_json(&document) } else { self.print(&document, &report_text) }
     }
 
     fn write(&self, answers: &Answers, files: &mut Files<'_>) -> Result<()> {
@@ -249,7 +255,7 @@ impl EvaluateArgs {
         }
     }
 
-    fn print(&self, document: &Document) -> Result<()> {
+    fn print(&self, document: &Document, report: &str) -> Result<()> {
         print_line(format_args!(
             "{} ({}) on {} test images of {}: {:.2} %\n",
             document.model,
@@ -258,7 +264,7 @@ impl EvaluateArgs {
             document.dataset,
             100.0 * document.accuracy
         ))?;
-        print_line(document.report.to_text(self.digits.into()))?;
+        print_line(report)?;
         let names = Label::ALL.map(Label::name);
         let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
         let mut header = vec!["is \\ taken for"];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shared::{CLASSES, Label};
 
 /// How often each class was taken for each: `counts[label][predicted]`.
@@ -26,17 +26,24 @@ pub struct Scores {
 }
 
 /// A row of the report, with the class's name.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScores {
     /// Name of the class.
     pub class: &'static str,
     /// Its scores.
-    #[serde(flatten)]
     pub scores: Scores,
 }
 
+/// Serializes rows as a map from the class's name to its scores, in their order.
+///
+/// # Errors
+/// The serializer's.
+pub fn by_class<S: Serializer>(rows: &[ClassScores], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rows.iter().map(|row| (row.class, row.scores)))
+}
+
 /// Precision, recall and F1 of every class, and their means.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassificationReport {
     /// One row a class, in the labels' order.
     pub classes: Vec<ClassScores>,
