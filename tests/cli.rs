@@ -112,8 +112,24 @@ fn a_recipe_file_may_name_a_teacher() {
     };
     train("alone", None).assert().success();
     train("taught", Some("nano")).assert().success();
-    let history = |name: &str| std::fs::read_to_string(out.path().join(name).join("history.csv")).unwrap();
+    // Losses and accuracies; the last column is time.
+    let history = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(out.path().join(name).join("history.csv")).unwrap();
+        text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+    };
     assert_ne!(history("alone"), history("taught"));
+    let manifest = ModelDir::new(&out.path().join("taught")).manifest().unwrap();
+    assert!(manifest.teachers.is_some_and(|teachers| (0.0..=1.0).contains(&teachers.validation)));
+    // The same by options.
+    let alone = out.path().join("alone.json");
+    let options = ["--teachers", "nano", "--teacher-weight", "0.9", "--temperature", "3"];
+    let mut by_options = host();
+    custom(by_options.args(["train", "--quiet", "--recipe"]).arg(&alone).args(options), data.path());
+    by_options.arg("--out").arg(out.path().join("options")).assert().success();
+    assert_eq!(history("taught"), history("options"));
+    let command = ModelDir::new(&out.path().join("options")).manifest().unwrap().command;
+    assert!(command.contains("--teachers nano --teacher-weight 0.9 --temperature 3"), "{command}");
+    fails(host().args(["train", "--teacher-weight", "0.5"]), 2, &["--teachers"]);
     fails(&mut train("lost", Some("nobody")), 1, &["nobody", "manifest.json"]);
 }
 

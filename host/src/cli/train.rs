@@ -22,7 +22,7 @@ use crate::report::chart;
 use crate::runtime::{Engine, integer, tract};
 use crate::train::device::Backend;
 use crate::train::phases::{Phases, Trained};
-use crate::train::recipe::{OptimizerName, QuantizationAware, RecipeFile, Schedule};
+use crate::train::recipe::{Distillation, OptimizerName, QuantizationAware, RecipeFile, Schedule};
 use crate::train::teacher::{SoftLabels, Teacher};
 use crate::train::{Interrupt, NetName, Recipe, history};
 
@@ -91,6 +91,15 @@ pub(super) struct TrainArgs {
     /// Bits of the weights between the first and the last layer
     #[arg(long, value_parser = ["4", "8"])]
     weight_bits: Option<String>,
+    /// Models under models/ whose answers are learned besides the labels, such as minivgg,flagship
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    teachers: Vec<String>,
+    /// Share of the teachers' term in the loss, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "teachers")]
+    teacher_weight: f64,
+    /// Divisor of both sides' logits in that term
+    #[arg(long, default_value_t = 2.0, requires = "teachers")]
+    temperature: f64,
     /// Where to train; only `cpu` is bit-reproducible
     #[arg(long, value_enum, default_value = "cpu")]
     backend: Backend,
@@ -160,6 +169,14 @@ impl TrainArgs {
         recipe.weight_decay = self.weight_decay.unwrap_or(recipe.weight_decay);
         recipe.schedule = self.schedule.unwrap_or(recipe.schedule);
         self.adjust_rounding(&mut recipe)?;
+        if !self.teachers.is_empty() {
+            let (weight, temperature) = (self.teacher_weight, self.temperature);
+            if !(0.0..=1.0).contains(&weight) || !(temperature > 0.0 && temperature.is_finite()) {
+                let problem = "--teacher-weight must be in 0..=1 and --temperature a positive number";
+                return Err(Failure::Usage(problem.into()).into());
+            }
+            recipe.distillation = Some(Distillation { teachers: self.teachers.clone(), weight, temperature });
+        }
         let aug = &recipe.augmentation;
         if recipe.epochs == 0 || recipe.batch_size == 0 {
             return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
@@ -383,6 +400,13 @@ impl TrainArgs {
         option("cutout", cutout != aug_default.cutout_probability, cutout.to_string());
         let side_differs = cutout > 0.0 && ![8, aug_default.cutout_side].contains(&aug.cutout_side);
         option("cutout-side", side_differs, aug.cutout_side.to_string());
+        if let Some(from) =
+            recipe.distillation.as_ref().filter(|_| recipe.distillation != defaults.distillation)
+        {
+            option("teachers", true, from.teachers.join(","));
+            option("teacher-weight", true, from.weight.to_string());
+            option("temperature", true, from.temperature.to_string());
+        }
         if recipe.quantization != defaults.quantization {
             let rounding =
                 recipe.quantization.unwrap_or(QuantizationAware { epochs: 0, ..QuantizationAware::DEFAULT });
