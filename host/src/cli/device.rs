@@ -289,10 +289,8 @@ fn collect(
         while !workers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             std::thread::sleep(Duration::from_millis(500));
             let count = done.load(Ordering::Relaxed);
-            if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-                if !is_quiet() {
-                    eprint!("\r{count} of {} images", test.len());
-                }
+            if std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_quiet() {
+                eprint!("\r{count} of {} images", test.len());
             }
         }
         if std::io::IsTerminal::is_terminal(&std::io::stderr()) {

@@ -171,7 +171,8 @@ impl TrainArgs {
         self.adjust_rounding(&mut recipe)?;
         if !self.teachers.is_empty() {
             let (weight, temperature) = (self.teacher_weight, self.temperature);
-            if !(0.0..=1.0).contains(&weight) || !(temperature > 0.0 && temperature.is_finite()) {
+            let is_fit = (0.0..=1.0).contains(&weight) && temperature > 0.0 && temperature.is_finite();
+            if !is_fit {
                 let problem = "--teacher-weight must be in 0..=1 and --temperature a positive number";
                 return Err(Failure::Usage(problem.into()).into());
             }
