@@ -10,7 +10,7 @@ use host::dataset::drawn;
 use host::dataset::identity::sha256_hex;
 use host::evaluate::verify::verify;
 use host::evaluate::{accuracy_of, roundtrip};
-use host::model_dir::ModelDir;
+use host::model_dir::{Manifest, ModelDir};
 use host::onnx::int8;
 use host::plan::{NetworkPlan, Options, Profile};
 use host::report::models::{Entry, confidence_markdown, markdown};
@@ -68,6 +68,19 @@ fn a_model_s_recipe_is_the_one_it_was_made_by() {
         assert_eq!((manifest.network, &manifest.recipe), (file.network, &file.recipe), "{name}");
         let command = format!("cargo run -p host -- train --recipe {name} --out models/{name}");
         assert_eq!(manifest.command, command);
+    }
+}
+
+#[test]
+fn every_run_kept_for_comparison_can_be_repeated_from_what_is_committed() {
+    let folder = host::project_root().join("models/ablations");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let run: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let start = format!("cargo run -p host -- train --recipe {} ", run.network.name());
+        let end = format!(" --ablation {}", path.file_stem().unwrap().to_string_lossy());
+        let command = &run.command;
+        assert!(command.starts_with(&start) && command.ends_with(&end), "{}: {command}", path.display());
     }
 }
 

@@ -3,21 +3,20 @@
 //! Everything stands in the file: styles, SVG charts, PNG pictures as `data:` addresses. A content security policy
 //! forbids the browser to load anything else.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod parts;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use shared::{Label, PIXELS, SIDE};
 
 use super::ablations::{self, Group};
 use super::canvas::Canvas;
 use super::models::Entry;
-use super::{arena, chart, garments, heatmap, kernels, png};
+use super::{arena, chart, garments, heatmap, kernels};
 use crate::dataset::Samples;
-use crate::evaluate::classification::{ClassificationReport, Scores};
 use crate::evaluate::compose::{self, Composed};
 use crate::evaluate::judgement::Judgement;
 use crate::plan::NetworkPlan;
 use crate::train::history::EpochRecord;
+use parts::{canvas, classification, drawing, grouped, name_of, percent, table, thumbnail};
 
 /// What the browser may use: nothing from elsewhere, no scripts.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -51,69 +50,6 @@ pub struct Report<'a> {
     pub kernels: Option<&'a kernels::Record>,
     /// Runs that differ from the recipe in one thing.
     pub ablations: &'a [Group],
-}
-
-fn percent(fraction: f64) -> String {
-    format!("{:.2} %", 100.0 * fraction)
-}
-
-fn name_of(class: usize) -> &'static str {
-    Label::from_index(class).map_or("?", Label::name)
-}
-
-/// A number with thin spaces between thousands.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A PNG picture in the page; `alt` says what it shows.
-fn picture(png: &[u8], (width, height): (usize, usize), alt: &str) -> Markup {
-    let address = format!("data:image/png;base64,{}", STANDARD.encode(png));
-    html! { img src=(address) width=(width) height=(height) alt=(alt); }
-}
-
-fn canvas(canvas: &Canvas, alt: &str) -> Markup {
-    // The encoder writes into memory and fails for sizes of zero only.
-    let png = canvas.to_png().unwrap_or_default();
-    picture(&png, (canvas.width(), canvas.height()), alt)
-}
-
-fn thumbnail(pixels: &[u8; PIXELS], alt: &str) -> Markup {
-    picture(&png::encode_gray(SIDE, SIDE, pixels).unwrap_or_default(), (SIDE, SIDE), alt)
-}
-
-/// Own drawings, which hold no foreign text but a model's name.
-fn drawing(svg: &str) -> Markup {
-    html! { (PreEscaped(svg)) }
-}
-
-/// A table in a frame that scrolls on narrow screens. The first cell of a row is its heading.
-fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
-                tbody {
-                    @for row in rows {
-                        tr {
-                            @for (at, cell) in row.iter().enumerate() {
-                                @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl Report<'_> {
@@ -517,43 +453,5 @@ impl Report<'_> {
                 &runs,
             ))
         }
-    }
-}
-
-fn classification(report: &ClassificationReport) -> Markup {
-    let row = |name: &str, scores: &Scores| {
-        let cell = |value: f64| format!("{value:.4}");
-        vec![
-            name.to_owned(),
-            cell(scores.precision),
-            cell(scores.recall),
-            cell(scores.f1),
-            scores.support.to_string(),
-        ]
-    };
-    let mut rows: Vec<Vec<String>> =
-        report.classes.iter().map(|line| row(line.class, &line.scores)).collect();
-    rows.push(row("macro average", &report.macro_avg));
-    rows.push(row("weighted average", &report.weighted_avg));
-    let caption = format!("Accuracy {} of {} images", percent(report.accuracy), report.macro_avg.support);
-    table(&caption, &["class", "precision", "recall", "F1", "images"], &rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
-    }
-
-    #[test]
-    fn a_picture_tells_its_size_and_what_it_shows() {
-        let text = thumbnail(&[7; PIXELS], "a \"bag\"").into_string();
-        assert!(text.contains("width=\"28\" height=\"28\" alt=\"a &quot;bag&quot;\""), "{text}");
-        assert!(text.starts_with("<img src=\"data:image/png;base64,iVBOR"), "{text}");
     }
 }
