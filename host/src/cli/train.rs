@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use shared::CLASSES;
 
 use super::progress::Progress;
 use super::{DataArgs, Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
 use crate::dataset::split::split;
 use crate::dataset::{Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
+use crate::evaluate::classification::ConfusionMatrix;
 use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
 use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir, TeacherAccuracies};
 use crate::plan::{NetworkPlan, Options, Profile};
@@ -447,28 +447,12 @@ fn judge(
         .context("the confidences' temperature")?;
     let classes: Vec<usize> = on_test.iter().map(arg_max_f32).collect();
     let int8 = accuracy(&classes, &dataset.test.labels);
-    let confusions = most_confused(&classes, &dataset.test.labels);
+    let confusions = ConfusionMatrix::new(&classes, &dataset.test.labels).most_confused(CONFUSIONS);
     Ok((Accuracies { float, int8, validation }, calibration, confusions))
 }
 
 /// Pairs of classes kept in the manifest.
 const CONFUSIONS: usize = 8;
-
-/// What is most often taken for what, most frequent first.
-fn most_confused(predicted: &[usize], labels: &[u8]) -> Vec<Confusion> {
-    let mut counts = [[0; CLASSES]; CLASSES];
-    for (&predicted, &label) in predicted.iter().zip(labels) {
-        counts[usize::from(label)][predicted] += 1;
-    }
-    let pairs = (0..CLASSES * CLASSES).map(|at| (at / CLASSES, at % CLASSES));
-    let wrong = pairs.filter(|(label, predicted)| label != predicted && counts[*label][*predicted] > 0);
-    let mut all: Vec<Confusion> = wrong
-        .map(|(label, predicted)| Confusion { label, predicted, images: counts[label][predicted] })
-        .collect();
-    all.sort_by_key(|confusion| std::cmp::Reverse(confusion.images));
-    all.truncate(CONFUSIONS);
-    all
-}
 
 fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {
     print_line(format_args!("\n{} on {}", summary.model, summary.dataset))?;

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use serde::{Serialize, Serializer};
 use shared::{CLASSES, Label};
 
+use crate::model_dir::Confusion;
+
 /// How often each class was taken for each: `counts[label][predicted]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ConfusionMatrix {
@@ -68,6 +70,19 @@ impl ConfusionMatrix {
     /// Images of a class.
     pub fn support(&self, class: usize) -> usize {
         self.counts[class].iter().sum()
+    }
+
+    /// What is most often taken for what: at most `count` pairs, most frequent first, then by label and answer.
+    pub fn most_confused(&self, count: usize) -> Vec<Confusion> {
+        let pairs = (0..CLASSES * CLASSES).map(|at| (at / CLASSES, at % CLASSES));
+        let wrong =
+            pairs.filter(|&(label, predicted)| label != predicted && self.counts[label][predicted] > 0);
+        let mut all: Vec<Confusion> = wrong
+            .map(|(label, predicted)| Confusion { label, predicted, images: self.counts[label][predicted] })
+            .collect();
+        all.sort_by_key(|confusion| std::cmp::Reverse(confusion.images));
+        all.truncate(count);
+        all
     }
 
     /// Formats as CSV: a header of answers, one row a label.
@@ -173,6 +188,15 @@ mod tests {
         assert!((report.weighted_avg.precision - 0.875).abs() < 1e-12);
         assert!((report.macro_avg.precision - 0.15).abs() < 1e-12);
         assert_eq!(matrix.to_csv().lines().nth(1), Some("T-shirt/top,2,1,0,0,0,0,0,0,0,0"));
+    }
+
+    #[test]
+    fn the_most_frequent_confusion_comes_first() {
+        let matrix = ConfusionMatrix::new(&[1, 2, 2, 3], &[0, 0, 0, 3]);
+        let pairs: Vec<_> =
+            matrix.most_confused(8).iter().map(|pair| (pair.label, pair.predicted, pair.images)).collect();
+        assert_eq!(pairs, [(0, 2, 2), (0, 1, 1)]);
+        assert_eq!(matrix.most_confused(1).len(), 1);
     }
 
     #[test]

@@ -25,7 +25,23 @@ pub struct Group {
     pub test: Vec<f64>,
 }
 
-/// Mean and the distance between the least and the greatest.
+impl Group {
+    /// A table's cells: network, difference, runs, validation and test accuracy.
+    ///
+    /// Test accuracies stand with the recipes themselves only: nothing else was judged by them.
+    pub fn cells(&self) -> [String; 5] {
+        let is_recipe = self.difference.is_empty();
+        [
+            self.network.clone(),
+            if is_recipe { "nothing".into() } else { self.difference.clone() },
+            self.validation.len().to_string(),
+            percent(&self.validation),
+            if is_recipe { percent(&self.test) } else { "–".into() },
+        ]
+    }
+}
+
+/// Mean and standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// Arithmetic mean.
@@ -164,23 +180,14 @@ pub fn difference(recipe: &Recipe, base: &Recipe) -> String {
     words.join(", ")
 }
 
-/// Formats the groups as a Markdown table. Test accuracies stand with the recipes themselves only: nothing else
-/// was judged by them.
+/// Formats the groups as a Markdown table.
 pub fn markdown(groups: &[Group]) -> String {
     let mut text = String::from(
         "| network | what differs from its recipe | runs | validation | int8, test |\n|---|---|---|---|---|\n",
     );
     for group in groups {
-        let is_recipe = group.difference.is_empty();
-        let what = if is_recipe { "nothing" } else { &group.difference };
-        let test = if is_recipe { percent(&group.test) } else { "–".into() };
-        let _ = writeln!(
-            text,
-            "| `{}` | {what} | {} | {} | {test} |",
-            group.network,
-            group.validation.len(),
-            percent(&group.validation),
-        );
+        let [network, what, runs, validation, test] = group.cells();
+        let _ = writeln!(text, "| `{network}` | {what} | {runs} | {validation} | {test} |");
     }
     text
 }

@@ -7,7 +7,7 @@ mod parts;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::ablations::{self, Group};
+use super::ablations::Group;
 use super::canvas::Canvas;
 use super::models::Entry;
 use super::{arena, chart, garments, heatmap, kernels};
@@ -426,20 +426,7 @@ impl Report<'_> {
                 ]
             })
             .collect();
-        let runs: Vec<Vec<String>> = self
-            .ablations
-            .iter()
-            .map(|group| {
-                let is_recipe = group.difference.is_empty();
-                vec![
-                    group.network.clone(),
-                    if is_recipe { "nothing".into() } else { group.difference.clone() },
-                    group.validation.len().to_string(),
-                    ablations::percent(&group.validation),
-                    if is_recipe { ablations::percent(&group.test) } else { "–".into() },
-                ]
-            })
-            .collect();
+        let runs: Vec<Vec<String>> = self.ablations.iter().map(|group| group.cells().to_vec()).collect();
         html! {
             (table(
                 "The project's models",
