@@ -8,6 +8,7 @@ use assert_cmd::Command;
 use host::dataset::{drawn, idx, table};
 use host::model_dir::ModelDir;
 use support::program::{fails, host, text};
+use support::{Need, have};
 
 /// A folder with small IDX files named as the official ones.
 fn small_data() -> tempfile::TempDir {
@@ -129,8 +130,29 @@ fn a_recipe_file_may_name_a_teacher() {
     assert_eq!(history("taught"), history("options"));
     let command = ModelDir::new(&out.path().join("options")).manifest().unwrap().command;
     assert!(command.contains("--teachers nano --teacher-weight 0.9 --temperature 3"), "{command}");
+    // And without, whatever the file says.
+    let taught = out.path().join("taught.json");
+    let mut by_labels = host();
+    custom(by_labels.args(["train", "--quiet", "--recipe"]).arg(&taught), data.path());
+    by_labels.args(["--teachers", "none", "--out"]).arg(out.path().join("labels")).assert().success();
+    assert_eq!(history("alone"), history("labels"));
+    let command = ModelDir::new(&out.path().join("labels")).manifest().unwrap().command;
+    assert!(command.contains("--teachers none --out"), "{command}");
     fails(host().args(["train", "--teacher-weight", "0.5"]), 2, &["--teachers"]);
     fails(&mut train("lost", Some("nobody")), 1, &["nobody", "manifest.json"]);
+}
+
+#[test]
+fn a_student_does_not_validate_on_what_its_teachers_learned_from() {
+    if !have("a_student_does_not_validate_on_what_its_teachers_learned_from", &[Need::Data]) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let mut other_split = host();
+    other_split.env("FASHION_MNIST_DIR", std::env::var_os("FASHION_MNIST_DIR").unwrap_or_default());
+    other_split.env_remove("FASHION_MNIST_DOWNLOADS").args(["train", "--dataset", "fashion-mnist"]);
+    other_split.args(["--recipe", "nano", "--seed", "3", "--teachers", "minivgg", "--out"]);
+    fails(other_split.arg(out.path()), 2, &["minivgg", "--split-seed 12345"]);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, print_json, print_line, remark};
-use crate::dataset::split::split;
 use crate::dataset::{self, Choice, Dataset};
 use crate::report::table;
 use crate::train::device::Backend;
@@ -85,7 +84,7 @@ impl TrainBenchArgs {
         let mut recipe = Recipe::default_for(self.net);
         recipe.epochs = self.epochs;
         recipe.quantization = None;
-        let count = split(dataset.train.len(), recipe.validation_split, recipe.seed)?.train.len();
+        let count = recipe.split(dataset.train.len())?.train.len();
         if self.profile {
             profile::start();
         }

@@ -169,12 +169,16 @@ pub fn difference(recipe: &Recipe, base: &Recipe) -> String {
         }
     };
     differs(recipe.distillation != base.distillation, distillation);
-    let rounding = match recipe.quantization {
-        None => "int8 after training".into(),
-        Some(rounding) => format!(
-            "{} epochs with {}-bit weights at {}",
-            rounding.epochs, rounding.weight_bits, rounding.learning_rate
-        ),
+    let rounding = match (recipe.quantization, base.quantization) {
+        (None, _) => "int8 after training".into(),
+        (Some(ours), Some(theirs))
+            if (ours.epochs, ours.weight_bits) == (theirs.epochs, theirs.weight_bits) =>
+        {
+            format!("rounding at rate {}", ours.learning_rate)
+        }
+        (Some(ours), _) => {
+            format!("{} epochs with {}-bit weights at {}", ours.epochs, ours.weight_bits, ours.learning_rate)
+        }
     };
     differs(recipe.quantization != base.quantization, rounding);
     words.join(", ")
@@ -196,6 +200,7 @@ pub fn markdown(groups: &[Group]) -> String {
 mod tests {
     use super::*;
     use crate::train::NetName;
+    use crate::train::recipe::QuantizationAware;
 
     #[test]
     fn a_difference_is_told_in_words() {
@@ -204,6 +209,9 @@ mod tests {
         assert_eq!(difference(&Recipe { seed: 9, ..base.clone() }, &base), "");
         let other = Recipe { epochs: 40, quantization: None, average_decay: 0.0, ..base.clone() };
         assert_eq!(difference(&other, &base), "40 epochs, no weight average, int8 after training");
+        let gentler = QuantizationAware { learning_rate: 1e-4, ..QuantizationAware::DEFAULT };
+        let other = Recipe { quantization: Some(gentler), ..base.clone() };
+        assert_eq!(difference(&other, &base), "rounding at rate 0.0001");
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub enum NetName {
     Minivgg,
     /// Six 3×3 convolutions, 450,000 weights, 25M multiply-accumulates: for the desktop, to teach smaller ones.
     Teacher,
+    /// `nano` with every channel's mean in place of its flattened head: shows what the head is worth.
+    NanoMean,
 }
 
 impl NetName {
@@ -84,6 +86,7 @@ impl NetName {
             NetName::Article => "article",
             NetName::Minivgg => "minivgg",
             NetName::Teacher => "teacher",
+            NetName::NanoMean => "nano-mean",
         }
     }
 
@@ -91,6 +94,11 @@ impl NetName {
     pub fn layers(self) -> Vec<LayerSpec> {
         match self {
             NetName::Nano => tapering([8, 20, 32, 32, 28]),
+            NetName::NanoMean => {
+                let mut layers = NetName::Nano.layers();
+                layers.insert(layers.len() - 1, LayerSpec::GlobalAveragePool);
+                layers
+            }
             NetName::Small => tapering([16, 24, 40, 48, 48]),
             NetName::Flagship => tapering([20, 36, 64, 72, 64]),
             NetName::Article => vec![

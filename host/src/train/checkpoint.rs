@@ -174,7 +174,9 @@ impl Checkpoint {
         if self.state.dataset_sha256 != sha256 {
             return other("data set");
         }
-        let same_length = Recipe { epochs: recipe.epochs, ..self.state.recipe.clone() };
+        // A split by the seed and one by the same seed named are one split.
+        let (same_split, recipe) = (self.state.recipe.with_split_named(), &recipe.with_split_named());
+        let same_length = Recipe { epochs: recipe.epochs, ..same_split };
         let length_matters = recipe.schedule != super::recipe::Schedule::Constant;
         if same_length != *recipe || (length_matters && self.state.recipe.epochs != recipe.epochs) {
             return other("recipe");

@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod batches;
 pub mod checkpoint;
+mod dequantize;
 pub mod device;
 pub mod export;
 pub mod fake_quant;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::architecture::NetName;
 use crate::dataset::augment::Augmentation;
+use crate::dataset::split::{Split, SplitError, split};
 
 /// The step rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct Recipe {
     pub validation_split: f64,
     /// Seed of the split, the initial weights, the order, the augmentation and the dropout.
     pub seed: u64,
+    /// Seed of the split where it is not `seed`: a student's split is its teachers', whatever its own seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<u64>,
     /// The step rule.
     pub optimizer: OptimizerName,
     /// Decoupled weight decay (AdamW only).
@@ -164,6 +168,25 @@ pub struct QuantizationAware {
 }
 
 impl Recipe {
+    /// Splits `count` images into those to learn from and those to choose by.
+    ///
+    /// # Errors
+    /// [`SplitError`] where either side would be empty.
+    pub fn split(&self, count: usize) -> Result<Split, SplitError> {
+        split(count, self.validation_split, self.split_seed.unwrap_or(self.seed))
+    }
+
+    /// Returns the same recipe with its split's seed named.
+    pub fn with_split_named(&self) -> Self {
+        Self { split_seed: Some(self.split_seed.unwrap_or(self.seed)), ..self.clone() }
+    }
+
+    /// Whether both keep the same images for validation.
+    pub fn splits_as(&self, other: &Self) -> bool {
+        let split = |recipe: Self| (recipe.validation_split, recipe.split_seed);
+        split(self.with_split_named()) == split(other.with_split_named())
+    }
+
     /// Returns the defaults of a network: the article's own numbers, or the ones that paid for `small`.
     pub fn default_for(net: NetName) -> Self {
         match net {
@@ -173,6 +196,7 @@ impl Recipe {
                 learning_rate: 1e-3,
                 validation_split: 0.2,
                 seed: 12_345,
+                split_seed: None,
                 optimizer: OptimizerName::Adam,
                 weight_decay: 0.0,
                 schedule: Schedule::Constant,
@@ -181,13 +205,14 @@ impl Recipe {
                 distillation: None,
                 quantization: None,
             },
-            NetName::Nano | NetName::Small | NetName::Flagship | NetName::Minivgg | NetName::Teacher => {
+            _ => {
                 Recipe {
                     epochs: 5,
                     batch_size: 128,
                     learning_rate: 4e-3,
                     validation_split: 1.0 / 12.0,
                     seed: 12_345,
+                    split_seed: None,
                     optimizer: OptimizerName::AdamW,
                     weight_decay: 0.02,
                     schedule: Schedule::Cosine,
@@ -213,6 +238,16 @@ mod tests {
         assert!(factor(0) < 0.01 && factor(149) > 0.99 && factor(999) < 1e-3);
         assert!((0..150).all(|step| factor(step) <= factor(step + 1)));
         assert!((150..999).all(|step| factor(step) >= factor(step + 1)));
+    }
+
+    #[test]
+    fn a_split_of_its_own_outlives_the_seed() {
+        let recipe = Recipe::default_for(NetName::Small);
+        let other = Recipe { seed: 2, ..recipe.clone() };
+        assert!(!other.splits_as(&recipe) && other.split(600).unwrap() != recipe.split(600).unwrap());
+        let kept = Recipe { split_seed: Some(recipe.seed), ..other };
+        assert!(kept.splits_as(&recipe));
+        assert_eq!(kept.split(600).unwrap(), recipe.split(600).unwrap());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::recipe::{OptimizerName, Recipe};
 use super::teacher::SoftLabels;
 use super::weights::Weights;
 use super::{TrainedNet, logits_of};
-use crate::dataset::split::{SplitError, split};
+use crate::dataset::split::SplitError;
 use crate::dataset::{Dataset, Samples};
 use crate::evaluate::arg_max_f32;
 
@@ -107,7 +107,7 @@ pub fn train(
     if recipe.epochs == 0 || recipe.batch_size == 0 {
         return Err(TrainError::Option("--epochs and --batch-size must be at least 1"));
     }
-    let parts = split(job.dataset.train.len(), recipe.validation_split, recipe.seed)?;
+    let parts = recipe.split(job.dataset.train.len())?;
     let validation = job.dataset.train.select(&parts.validation);
     let plan = Plan {
         samples: &job.dataset.train,

@@ -10,22 +10,23 @@ use super::{NetName, TrainedNet};
 use crate::dataset::Samples;
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
+use crate::onnx::{int8, proto};
 
 /// A trained network that teaches.
 #[derive(Debug, Clone)]
 pub struct Teacher {
     /// Which network.
     pub network: NetName,
-    /// burn's weights of it.
-    pub weights: PathBuf,
+    /// Its int8 file.
+    pub file: PathBuf,
 }
 
 /// Why a teacher cannot be asked.
 #[derive(Debug, Error)]
 pub enum TeacherError {
-    /// The weights are missing or another network's.
+    /// The file is missing, damaged or another network's.
     #[error("teacher: {0}")]
-    Weights(String),
+    File(String),
     /// Its answers cannot be kept.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -41,7 +42,7 @@ pub struct SoftLabels {
 impl SoftLabels {
     /// Asks every teacher about the images and their mirror images, or reads what it said before.
     ///
-    /// * `folder`: where answers are kept, by the hashes of weights and images.
+    /// * `folder`: where answers are kept, by the hashes of file and images.
     ///
     /// # Errors
     /// [`TeacherError`] with the path.
@@ -86,11 +87,11 @@ fn answers(
     samples: &Samples,
     folder: &Path,
 ) -> Result<[Vec<[f32; CLASSES]>; 2], TeacherError> {
-    let weights = std::fs::read(&teacher.weights)
-        .map_err(|error| TeacherError::Weights(format!("{}: {error}", teacher.weights.display())))?;
+    let named = |problem: String| TeacherError::File(format!("{}: {problem}", teacher.file.display()));
+    let bytes = std::fs::read(&teacher.file).map_err(|error| named(error.to_string()))?;
     let images = content_sha256(&[samples]);
-    let [weights, images] = [sha256_hex(&weights), images].map(|sha| sha[..16].to_owned());
-    let kept = folder.join(format!("{}-{weights}-{images}.f32", teacher.network.name()));
+    let [file, images] = [sha256_hex(&bytes), images].map(|sha| sha[..16].to_owned());
+    let kept = folder.join(format!("{}-{file}-{images}.f32", teacher.network.name()));
     let count = samples.len();
     if let Ok(bytes) = std::fs::read(&kept)
         && bytes.len() == 2 * 4 * CLASSES * count
@@ -99,7 +100,10 @@ fn answers(
         let (plain, mirrored) = values.as_chunks().0.split_at(count);
         return Ok([plain.to_vec(), mirrored.to_vec()]);
     }
-    let net = TrainedNet::load(teacher.network, &teacher.weights).map_err(TeacherError::Weights)?;
+    let name = teacher.file.display().to_string();
+    let model = proto::decode(&bytes, &name).map_err(|error| TeacherError::File(error.to_string()))?;
+    let network = int8::read(&model, &name).map_err(|error| TeacherError::File(error.to_string()))?;
+    let net = TrainedNet::from_quantized(teacher.network, &network).map_err(named)?;
     let mut mirrored = samples.clone();
     mirrored.pixels.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
     let sets = [samples, &mirrored].map(|samples| match has_lanes(teacher.network, &net.device) {
@@ -120,25 +124,29 @@ mod tests {
     fn answers_are_computed_once_and_are_the_network_s() {
         let folder = tempfile::tempdir().unwrap();
         let samples = drawn::samples(3, 4);
-        let net = TrainedNet::untrained(NetName::Nano, 5).folded();
-        let weights = folder.path().join("teacher.bpk");
-        net.save(&weights).unwrap();
-        let teachers = [Teacher { network: NetName::Nano, weights: weights.clone() }];
+        let file = crate::project_root().join("models/nano/model.int8.onnx");
+        let model = proto::read(&file).unwrap();
+        let network = int8::read(&model, "nano").unwrap();
+        let net = TrainedNet::from_quantized(NetName::Nano, &network).unwrap();
+        let copy = folder.path().join("teacher.onnx");
+        std::fs::copy(&file, &copy).unwrap();
+        let teachers = [Teacher { network: NetName::Nano, file: copy.clone() }];
         let first = SoftLabels::of(&teachers, &samples, folder.path()).unwrap();
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
         for (ours, theirs) in first.answers[0].iter().zip(net.logits(&samples)) {
-            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {theirs:?}");
+            assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
         }
         let mut mirrored = samples.clone();
         for image in mirrored.pixels.chunks_exact_mut(shared::PIXELS) {
             image.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
         }
         for (ours, theirs) in first.answers[1].iter().zip(net.logits(&mirrored)) {
-            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {theirs:?}");
+            assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
         }
         assert_eq!(SoftLabels::of(&teachers, &samples, folder.path()).unwrap(), first);
-        std::fs::write(&weights, b"no weights").unwrap();
+        std::fs::write(&copy, b"no network").unwrap();
         let message = SoftLabels::of(&teachers, &samples, folder.path()).unwrap_err().to_string();
-        assert!(message.contains("teacher.bpk"), "{message}");
+        assert!(message.contains("teacher.onnx"), "{message}");
     }
 
     #[test]

@@ -30,7 +30,9 @@ macro_rules! compiled {
     };
 }
 
-compiled!(article for Article, nano for Nano, small for Small, flagship for Flagship, minivgg for Minivgg, teacher for Teacher);
+compiled!(article for Article, nano for Nano, small for Small, flagship for Flagship, minivgg for Minivgg,
+    teacher for Teacher,
+    nano_mean for NanoMean);
 
 use std::path::Path;
 

@@ -1,0 +1,274 @@
+//! `host train`: the whole line from images to the firmware's code.
+
+mod options;
+mod teachers;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+pub(super) use options::TrainArgs;
+
+use super::progress::Progress;
+use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
+use crate::dataset::{Dataset, Kind};
+use crate::evaluate::calibration::{Calibration, Judged};
+use crate::evaluate::classification::ConfusionMatrix;
+use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
+use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir, TeacherAccuracies};
+use crate::plan::{NetworkPlan, Options, Profile};
+use crate::quantize::network::FirmwareNetwork;
+use crate::report::chart;
+use crate::runtime::{Engine, integer, tract};
+use crate::train::phases::{Phases, Trained};
+use crate::train::recipe::RecipeFile;
+use crate::train::{Interrupt, Outcome, Recipe, history};
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+struct Summary {
+    model: String,
+    dataset: String,
+    epochs: usize,
+    best_epoch: usize,
+    seconds_per_epoch: f64,
+    validation_accuracy: f64,
+    test_accuracy: Accuracies,
+    files: Vec<String>,
+}
+
+impl TrainArgs {
+    pub(super) fn run(self) -> Result<()> {
+        let base = self.base()?;
+        let recipe = self.recipe(&base)?;
+        let device = self.backend.device().map_err(Failure::Usage)?;
+        let dataset = self.data.load()?;
+        let dir = self.dir(&base, &dataset)?;
+        let teachers = teachers::ask(&recipe, &dataset)?;
+        let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
+        if !self.resume && rounding_checkpoint.exists() {
+            // It belongs to an earlier training; a later --resume must not take it for this one's.
+            std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
+        }
+        let phases = Phases {
+            name: base.network,
+            recipe: &recipe,
+            dataset: &dataset,
+            device,
+            checkpoints: [&checkpoint, &rounding_checkpoint],
+            resume: self.resume,
+            teacher: teachers.as_ref().map(|(labels, _)| labels),
+            calibration_images: quantize::CALIBRATION_IMAGES,
+        };
+        remark(format_args!(
+            "training {} on {} ({} images), {} epochs",
+            base.network.name(),
+            dataset.kind.name(),
+            dataset.train.len(),
+            recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
+        ));
+        let mut progress = Progress::new(is_quiet(), recipe.epochs, recipe.batch_size);
+        let trained = phases.run(&interrupt(), &mut progress)?;
+        drop(progress);
+        let Some(trained) = trained else {
+            let how = format!("interrupted; {} holds the state, --resume goes on", shown(&checkpoint));
+            return Err(Failure::Interrupted(how).into());
+        };
+        let Trained { net, grids, outcome } = trained;
+        write_history(&dir, &outcome, &recipe)?;
+        net.save(&dir.weights())?;
+        dir.write_grids(&grids)?;
+        let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test)?;
+        let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
+        let teachers = teachers.map(|(_, accuracies)| accuracies);
+        let made = Made { network, onnx_sha256, int8_sha256, teachers };
+        let manifest = self.manifest(&base, recipe, &dataset, &dir, &outcome, made)?;
+        let summary = Summary::new(&dir, &dataset, &outcome, &manifest);
+        if self.json { print_json(&summary) } else { print_summary(&summary, &manifest, &dir) }
+    }
+
+    /// The output folder, known to be writable.
+    fn dir(&self, base: &RecipeFile, dataset: &Dataset) -> Result<ModelDir> {
+        let default_out = match (dataset.kind, &self.ablation) {
+            (_, Some(ablation)) => format!("target/ablations/{ablation}"),
+            (Kind::Drawn, _) => "models/drawn".to_owned(),
+            _ => format!("models/my-{}", base.network.name()),
+        };
+        let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
+        let dir = ModelDir::new(&out);
+        // An output that cannot be written is found out before the work, not after it.
+        crate::files::write_whole(&dir.path().join(".probe"), b"")
+            .context("the output folder is not writable")?;
+        let _ = std::fs::remove_file(dir.path().join(".probe"));
+        Ok(dir)
+    }
+
+    /// Judges the model and writes its manifest and the firmware's code.
+    fn manifest(
+        &self,
+        base: &RecipeFile,
+        recipe: Recipe,
+        dataset: &Dataset,
+        dir: &ModelDir,
+        outcome: &Outcome,
+        made: Made,
+    ) -> Result<Manifest> {
+        let network = &made.network;
+        let plan = NetworkPlan::new(network, Options::default())?;
+        let smallest = NetworkPlan::new(network, Profile::Size)?;
+        let best = &outcome.history[outcome.best];
+        let (test, calibration, confusions) =
+            judge(dir, network, dataset, &recipe, best.validation_accuracy)?;
+        let manifest = Manifest {
+            name: dir.name(),
+            network: base.network,
+            dataset: DatasetEntry { name: dataset.kind.name().into(), sha256: dataset.sha256.clone() },
+            seed: recipe.seed,
+            command: self.command(base, &recipe, dir),
+            recipe,
+            best_epoch: best.epoch,
+            calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
+            accuracy: test,
+            teachers: made.teachers,
+            calibration: Some(calibration),
+            confusions,
+            weight_bytes: smallest.constant_bytes(),
+            activation_bytes: smallest.arena_bytes(),
+            macs: network.with_network(|network| network.macs()),
+            onnx_sha256: made.onnx_sha256,
+            int8_sha256: made.int8_sha256,
+        };
+        dir.write_manifest(&manifest)?;
+        if let Some(ablation) = &self.ablation {
+            let path = crate::project_root().join(format!("models/ablations/{ablation}.json"));
+            std::fs::create_dir_all(crate::project_root().join("models/ablations"))?;
+            crate::files::write_whole(&path, &std::fs::read(dir.manifest_path())?)?;
+        }
+        super::codegen::write(&plan, dir, dir.path())?;
+        Ok(manifest)
+    }
+}
+
+/// What was made of a trained network, for the manifest.
+struct Made {
+    network: FirmwareNetwork,
+    onnx_sha256: String,
+    int8_sha256: String,
+    teachers: Option<TeacherAccuracies>,
+}
+
+/// Becomes true with the first Ctrl-C; the second one does not wait for the step to end.
+fn interrupt() -> Arc<Interrupt> {
+    let interrupt = Arc::new(Interrupt::new(false));
+    let handler = Arc::clone(&interrupt);
+    let _ = ctrlc::set_handler(move || {
+        if handler.swap(true, Ordering::Relaxed) {
+            terminal::show_cursor();
+            std::process::exit(130);
+        }
+    });
+    interrupt
+}
+
+fn write_history(dir: &ModelDir, outcome: &Outcome, recipe: &Recipe) -> Result<()> {
+    crate::files::write_whole(&dir.history(), history::to_csv(&outcome.history).as_bytes())?;
+    let rounding_epochs = recipe.quantization.map_or(0, |rounding| rounding.epochs);
+    let curves = chart::curves_svg(&outcome.history, rounding_epochs, &dir.name());
+    Ok(crate::files::write_whole(&dir.curves(), curves.as_bytes())?)
+}
+
+impl Summary {
+    fn new(dir: &ModelDir, dataset: &Dataset, outcome: &Outcome, manifest: &Manifest) -> Self {
+        let seconds: f64 = outcome.history.iter().map(|record| record.seconds).sum();
+        let files = [
+            dir.manifest_path(),
+            dir.history(),
+            dir.curves(),
+            dir.weights(),
+            dir.grids_path(),
+            dir.float_onnx(),
+            dir.int8_onnx(),
+            dir.path().join(crate::codegen::SOURCE_FILE),
+            dir.path().join(crate::codegen::WEIGHTS_FILE),
+            dir.checkpoint(),
+            dir.rounding_checkpoint(),
+        ];
+        Self {
+            model: dir.name(),
+            dataset: dataset.kind.name().into(),
+            epochs: outcome.history.len(),
+            best_epoch: manifest.best_epoch,
+            seconds_per_epoch: seconds / outcome.history.len().max(1) as f64,
+            validation_accuracy: manifest.accuracy.validation,
+            test_accuracy: manifest.accuracy,
+            files: files.iter().filter(|path| path.exists()).map(|path| shown(path)).collect(),
+        }
+    }
+}
+
+/// Fits the confidences on the validation images and reads the test set: once, for the report.
+fn judge(
+    dir: &ModelDir,
+    network: &FirmwareNetwork,
+    dataset: &Dataset,
+    recipe: &Recipe,
+    validation: f64,
+) -> Result<(Accuracies, Calibration, Vec<Confusion>)> {
+    let model = dir.read_float()?.context("the float file was written just now")?;
+    let float = accuracy_of(&mut tract::Tract::float(&model)?, &dataset.test)?;
+    let mut engine = integer::Integer::new(network.clone(), false);
+    let kept = recipe.split(dataset.train.len())?.validation;
+    let kept = dataset.train.select(&kept);
+    let (on_kept, on_test) = (engine.logits(&kept)?, engine.logits(&dataset.test)?);
+    let test = Judged { logits: &on_test, labels: &dataset.test.labels };
+    let scale = network.quantized().logit_scale();
+    let calibration = Calibration::fit(Judged { logits: &on_kept, labels: &kept.labels }, test, scale)
+        .context("the confidences' temperature")?;
+    let classes: Vec<usize> = on_test.iter().map(arg_max_f32).collect();
+    let int8 = accuracy(&classes, &dataset.test.labels);
+    let confusions = ConfusionMatrix::new(&classes, &dataset.test.labels).most_confused(CONFUSIONS);
+    Ok((Accuracies { float, int8, validation }, calibration, confusions))
+}
+
+/// Pairs of classes kept in the manifest.
+const CONFUSIONS: usize = 8;
+
+fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {
+    print_line(format_args!("\n{} on {}", summary.model, summary.dataset))?;
+    print_line(format_args!(
+        "  validation {:.2} % (epoch {} of {}), test float {:.2} %, int8 {:.2} %",
+        100.0 * summary.validation_accuracy,
+        summary.best_epoch,
+        summary.epochs,
+        100.0 * summary.test_accuracy.float,
+        100.0 * summary.test_accuracy.int8
+    ))?;
+    if let Some(calibration) = &manifest.calibration {
+        print_line(format_args!(
+            "  confidences: temperature {:.2}, calibration error {:.2} % ({:.2} % without); sure of {:.1} % of the images, {:.2} % of those right",
+            calibration.temperature,
+            100.0 * calibration.ece,
+            100.0 * calibration.ece_plain,
+            100.0 * calibration.coverage,
+            100.0 * calibration.answered_accuracy
+        ))?;
+    }
+    print_line(format_args!(
+        "  {} bytes of weights and tables, {} bytes of activations, {} multiply-accumulates, {:.1} s an epoch",
+        manifest.weight_bytes, manifest.activation_bytes, manifest.macs, summary.seconds_per_epoch
+    ))?;
+    print_line("\nwritten:")?;
+    for file in &summary.files {
+        print_line(format_args!("  {file}"))?;
+    }
+    let path = shown(dir.path());
+    let data = if summary.dataset == "drawn" { " --dataset drawn" } else { "" };
+    print_line("\nnext:")?;
+    print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
+    print_line(format_args!(
+        "  cargo run -p host -- device run --emulate --model {path}{data} --image 0 --screen screen.png"
+    ))?;
+    print_line(format_args!("  cargo run -p host -- device hil --emulate --model {path}{data}"))
+}

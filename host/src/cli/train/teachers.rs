@@ -1,0 +1,45 @@
+//! Asks a student's teachers.
+
+use anyhow::{Context, Result};
+
+use super::super::{Failure, remark};
+use crate::dataset::Dataset;
+use crate::model_dir::{ModelDir, TeacherAccuracies};
+use crate::train::Recipe;
+use crate::train::teacher::{SoftLabels, Teacher};
+
+/// What the recipe's teachers say of the training images, and how good they are; computed once, kept under
+/// `target/`.
+pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabels, TeacherAccuracies)>> {
+    let Some(distillation) = &recipe.distillation else { return Ok(None) };
+    let folder = crate::project_root().join("target/teachers");
+    let mut teachers = Vec::new();
+    for name in &distillation.teachers {
+        let dir = ModelDir::new(&crate::project_root().join("models").join(name));
+        let manifest = dir.manifest().with_context(|| format!("the teacher {name}"))?;
+        let theirs = &manifest.recipe;
+        if !recipe.splits_as(theirs) && manifest.dataset.sha256 == dataset.sha256 {
+            let remedy = format!(
+                "the teacher {name} has learned from images that this training validates on; keep its split: --split-seed {} --val-split {}",
+                theirs.split_seed.unwrap_or(theirs.seed),
+                theirs.validation_split
+            );
+            return Err(Failure::Usage(remedy).into());
+        }
+        teachers.push(Teacher { network: manifest.network, file: dir.int8_onnx() });
+    }
+    remark(format_args!("asking {}", distillation.teachers.join(" and ")));
+    let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
+    let kept = recipe.split(dataset.train.len())?.validation;
+    let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
+    let all: Vec<usize> = (0..dataset.test.len()).collect();
+    let accuracies = TeacherAccuracies {
+        validation: labels.accuracy(&kept, &dataset.train.labels),
+        test: on_test.accuracy(&all, &dataset.test.labels),
+    };
+    remark(format_args!(
+        "together they are right on {:.2} % of the validation images",
+        100.0 * accuracies.validation
+    ));
+    Ok(Some((labels, accuracies)))
+}
