@@ -99,6 +99,7 @@ fn a_recipe_file_may_name_a_teacher() {
     recipe["recipe"]["epochs"] = 1.into();
     recipe["recipe"]["batch_size"] = 16.into();
     recipe["recipe"]["quantization"]["epochs"] = 1.into();
+    recipe["recipe"]["distillation"].take();
     let mut train = |name: &str, teacher: Option<&str>| {
         if let Some(teacher) = teacher {
             let part = serde_json::json!({ "teachers": [teacher], "weight": 0.9, "temperature": 3.0 });

@@ -21,11 +21,11 @@ pub const NAME: &str = "flagship";
 /// What the plan was made for.
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
-pub const NETWORK_HASH: [u8; 8] = [47, 129, 10, 82, 76, 71, 130, 74];
+pub const NETWORK_HASH: [u8; 8] = [162, 245, 20, 221, 12, 105, 163, 222];
 /// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
-pub const CONFIDENCE_MULTIPLIER: i32 = 120768193;
+pub const CONFIDENCE_MULTIPLIER: i32 = 118619690;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
-pub const UNSURE_BELOW: u16 = 203;
+pub const UNSURE_BELOW: u16 = 194;
 
 static WEIGHT_FILE: Aligned<63168> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();

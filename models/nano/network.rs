@@ -21,11 +21,11 @@ pub const NAME: &str = "nano";
 /// What the plan was made for.
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
-pub const NETWORK_HASH: [u8; 8] = [210, 129, 243, 10, 154, 56, 130, 71];
+pub const NETWORK_HASH: [u8; 8] = [243, 230, 171, 142, 126, 68, 224, 127];
 /// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
-pub const CONFIDENCE_MULTIPLIER: i32 = 259415026;
+pub const CONFIDENCE_MULTIPLIER: i32 = 202513571;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
-pub const UNSURE_BELOW: u16 = 203;
+pub const UNSURE_BELOW: u16 = 200;
 
 static WEIGHT_FILE: Aligned<64384> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();

@@ -21,11 +21,11 @@ pub const NAME: &str = "small";
 /// What the plan was made for.
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
-pub const NETWORK_HASH: [u8; 8] = [110, 70, 76, 74, 68, 183, 132, 163];
+pub const NETWORK_HASH: [u8; 8] = [20, 237, 143, 231, 191, 206, 157, 79];
 /// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
-pub const CONFIDENCE_MULTIPLIER: i32 = 158494560;
+pub const CONFIDENCE_MULTIPLIER: i32 = 112091412;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
-pub const UNSURE_BELOW: u16 = 202;
+pub const UNSURE_BELOW: u16 = 203;
 
 static WEIGHT_FILE: Aligned<64904> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();
