@@ -152,7 +152,7 @@ fn a_student_does_not_validate_on_what_its_teachers_learned_from() {
     let mut other_split = host();
     other_split.env("FASHION_MNIST_DIR", std::env::var_os("FASHION_MNIST_DIR").unwrap_or_default());
     other_split.env_remove("FASHION_MNIST_DOWNLOADS").args(["train", "--dataset", "fashion-mnist"]);
-    other_split.args(["--recipe", "nano", "--seed", "3", "--teachers", "minivgg", "--out"]);
+    other_split.args(["--recipe", "nano", "--split-seed", "3", "--teachers", "minivgg", "--out"]);
     fails(other_split.arg(out.path()), 2, &["minivgg", "--split-seed 12345"]);
 }
 
