@@ -68,7 +68,7 @@ fn the_same_seed_gives_the_same_weights_and_another_seed_others() {
     let train_once = |name: &str, recipe: &Recipe| {
         let outcome =
             run(NetName::Small, recipe, &dataset, &folder.path().join(name), false, usize::MAX).unwrap();
-        outcome.net.to_onnx().unwrap()
+        outcome.net.to_onnx()
     };
     let first = train_once("a", &recipe);
     assert!(first == train_once("b", &recipe), "two runs of one seed differ");
@@ -142,7 +142,7 @@ fn what_is_trained_with_rounding_is_what_the_integer_engine_computes() {
     let rounding = QuantizationAware { epochs: 2, learning_rate: 1e-3, weight_bits: 4 };
     let recipe = Recipe { epochs: 4, quantization: Some(rounding), ..recipe() };
     let trained = run_phases(&dataset, &recipe, folder.path(), false, usize::MAX).unwrap();
-    let model = proto::decode(&trained.net.to_onnx().unwrap(), "trained").unwrap();
+    let model = proto::decode(&trained.net.to_onnx(), "trained").unwrap();
     let layers = float::layers(&model, "trained").unwrap();
     let unused = vec![Range { low: 0.0, high: 1.0 }; layers.len()];
     let network = quantize_on(&layers, &unused, &trained.grids).unwrap();

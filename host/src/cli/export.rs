@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Args;
 
 use super::{DataArgs, Failure, print_line, remark, shown};
@@ -55,7 +55,7 @@ impl ExportArgs {
 /// # Errors
 /// A gate failure where a reader is further than the tolerance from burn.
 pub(super) fn write_and_check(net: &TrainedNet, dir: &ModelDir, samples: &Samples) -> Result<String> {
-    let bytes = net.to_onnx().map_err(anyhow::Error::msg).context("export")?;
+    let bytes = net.to_onnx();
     crate::files::write_whole(&dir.float_onnx(), &bytes)?;
     let rows = roundtrip::check(net, &dir.float_onnx(), &samples.take(IMAGES))?;
     for row in &rows {

@@ -8,7 +8,7 @@ use shared::CLASSES;
 use crate::dataset::Samples;
 use crate::onnx::proto;
 use crate::runtime::{Engine, ort, tract};
-use crate::train::{TrainedNet, reimport};
+use crate::train::TrainedNet;
 
 /// Largest difference of a logit that is admitted.
 pub const TOLERANCE: f32 = 1e-4;
@@ -16,7 +16,7 @@ pub const TOLERANCE: f32 = 1e-4;
 /// What one reader of the file said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// `tract`, `onnxruntime` or `burn-import`.
+    /// `tract` or `onnxruntime`.
     pub reader: &'static str,
     /// Largest |Δlogit| against burn, or why the reader is absent.
     pub max_delta: Result<f32, String>,
@@ -32,12 +32,11 @@ impl Row {
 /// Reads the file at `path` with every reader and compares the logits of `samples`.
 ///
 /// # Errors
-/// Where the file cannot be read or tract or burn-import refuse it; ONNX Runtime may be absent.
+/// Where the file cannot be read or tract refuses it; ONNX Runtime may be absent.
 pub fn check(net: &TrainedNet, path: &Path, samples: &Samples) -> Result<Vec<Row>> {
     let model = proto::read(path)?;
     let expected = net.logits(samples);
     let through_tract = tract::Tract::float(&model)?.logits(samples)?;
-    let through_import = reimport::logits(net.name(), path, samples).map_err(anyhow::Error::msg)?;
     let through_ort = match ort::library() {
         Ok(_) => Ok(largest_delta(&expected, &ort::Ort::float(&model)?.logits(samples)?)),
         Err(absent) => Err(absent),
@@ -45,7 +44,6 @@ pub fn check(net: &TrainedNet, path: &Path, samples: &Samples) -> Result<Vec<Row
     Ok(vec![
         Row { reader: "tract", max_delta: Ok(largest_delta(&expected, &through_tract)) },
         Row { reader: "onnxruntime", max_delta: through_ort },
-        Row { reader: "burn-import", max_delta: Ok(largest_delta(&expected, &through_import)) },
     ])
 }
 

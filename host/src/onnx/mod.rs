@@ -6,7 +6,7 @@
 //! | [`float`] | float ONNX → plain layers, batch norm folded |
 //! | [`int8`] | quantized network ⇄ int8 ONNX in QDQ form |
 //!
-//! The float file is written by burn-onnx (`train::export`); running files is `runtime`'s.
+//! The float file is written by `train::export`; running files is `runtime`'s.
 
 pub mod float;
 pub mod int8;

@@ -50,45 +50,6 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<ModelProto, OnnxError> {
     }
 }
 
-/// Renames the input to `image`, the output to `logits` and everything between to `t0`, `t1`, ….
-///
-/// burn-onnx names tensors by a counter of the process; after this the same network gives the same bytes.
-pub fn canonicalize(model: &mut ModelProto) {
-    let Some(graph) = &mut model.graph else { return };
-    let mut names = std::collections::HashMap::new();
-    for input in &mut graph.input {
-        names.insert(std::mem::replace(&mut input.name, INPUT_NAME.into()), INPUT_NAME.to_owned());
-    }
-    for output in &mut graph.output {
-        names.insert(std::mem::replace(&mut output.name, OUTPUT_NAME.into()), OUTPUT_NAME.to_owned());
-    }
-    let mut count = 0;
-    let mut fresh = |prefix: &str| {
-        count += 1;
-        format!("{prefix}{}", count - 1)
-    };
-    for tensor in &mut graph.initializer {
-        // Weights keep their path in the network; helper constants are numbered.
-        if !tensor.name.contains('.') {
-            let name = fresh("constant_");
-            names.insert(std::mem::replace(&mut tensor.name, name.clone()), name);
-        }
-    }
-    for (index, node) in graph.node.iter_mut().enumerate() {
-        node.name = format!("{}_{index}", node.op_type.to_lowercase());
-        for name in node.input.iter_mut() {
-            if let Some(new) = names.get(name) {
-                name.clone_from(new);
-            }
-        }
-        for name in node.output.iter_mut() {
-            let new = names.entry(name.clone()).or_insert_with(|| format!("t{index}"));
-            name.clone_from(new);
-        }
-    }
-    graph.name = "network".into();
-}
-
 /// Returns a copy of the model with the tensors `names` as additional outputs of type `data_type`.
 pub fn with_outputs(model: &ModelProto, names: &[String], data_type: i32) -> ModelProto {
     let mut model = model.clone();

@@ -83,7 +83,7 @@ mod tests {
     use crate::quantize::quantize;
 
     fn quantized(net: &TrainedNet) -> QuantizedNetwork {
-        let model = proto::decode(&net.to_onnx().unwrap(), "the export").unwrap();
+        let model = proto::decode(&net.to_onnx(), "the export").unwrap();
         let layers = float::layers(&model, "the export").unwrap();
         let ranges = observe(&model, &layers, &drawn::samples(5, 2)).unwrap();
         quantize(&layers, &ranges).unwrap()

@@ -17,7 +17,6 @@ mod net;
 pub mod phases;
 pub mod qat;
 pub mod recipe;
-pub mod reimport;
 pub mod run;
 pub mod teacher;
 mod weights;

@@ -20,9 +20,6 @@ pub enum PhaseError {
     /// One of the phases failed.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// The float network cannot be exported to observe its layers.
-    #[error("export: {0}")]
-    Export(String),
     /// The exported file cannot be read.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
@@ -119,7 +116,7 @@ impl Phases<'_> {
 
     /// Observes what every layer's output spans on training images.
     fn ranges(&self, net: &TrainedNet) -> Result<Vec<Range>, PhaseError> {
-        let bytes = net.to_onnx().map_err(PhaseError::Export)?;
+        let bytes = net.to_onnx();
         let model = proto::decode(&bytes, "the export")?;
         let layers = float::layers(&model, "the export")?;
         let images = self.dataset.train.take(self.calibration_images.max(1));
