@@ -290,7 +290,7 @@ impl<'a> About<'a> {
     /// Most bytes that an `About` takes.
     pub const MAX_BYTES: usize = 1 + 8 + 4 + 4 + 2 + 32 + 16;
 
-    /// Returns the payload; names longer than 32 and 16 bytes are cut.
+    /// Returns the payload; names longer than 32 and 16 bytes are cut between letters.
     pub fn to_bytes(&self) -> Vec<u8, { About::MAX_BYTES }> {
         let mut bytes = Vec::new();
         let mut put = |part: &[u8]| {
@@ -301,7 +301,7 @@ impl<'a> About<'a> {
         put(&self.arena_bytes.to_le_bytes());
         put(&self.tick_hz.to_le_bytes());
         for (text, most) in [(self.model, 32), (self.kernels, 16)] {
-            let text = &text.as_bytes()[..text.len().min(most)];
+            let text = &text.as_bytes()[..text.floor_char_boundary(most)];
             put(&[text.len() as u8]);
             put(text);
         }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use shared::{CLASSES, PIXELS, SIDE};
 
 use super::{DatasetError, Samples};
@@ -61,7 +61,8 @@ fn read_maybe_gzipped(path: &Path) -> Result<Vec<u8>, DatasetError> {
         return Ok(bytes);
     }
     let mut plain = Vec::new();
-    GzDecoder::new(&bytes[..])
+    // Parallel compressors and `cat a.gz b.gz` write several members; a plain decoder stops after the first.
+    MultiGzDecoder::new(&bytes[..])
         .read_to_end(&mut plain)
         .map_err(|error| malformed(path, "gzip stream", format!("{error} (cut off or damaged)")))?;
     Ok(plain)

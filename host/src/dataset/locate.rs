@@ -81,6 +81,13 @@ pub fn load_official_offline() -> Result<Dataset, DatasetError> {
 
 /// Loads from the first candidate folder that holds a data set.
 fn find_on_disk(choice: Choice) -> Result<Option<Dataset>, DatasetError> {
+    // A folder that was named and holds nothing is a mistake to tell, not a reason to look elsewhere.
+    if let Some(folder) = folder_from(FOLDER_VARIABLE) {
+        return match read_folder(&folder)? {
+            Some(found) => named(choice, &folder, found).map(Some),
+            None => Err(DatasetError::Missing(format!("{FOLDER_VARIABLE}={}", nothing_in(&folder)))),
+        };
+    }
     for folder in candidate_folders() {
         if let Some(found) = read_folder(&folder)? {
             return named(choice, &folder, found).map(Some);
@@ -116,10 +123,28 @@ fn download(say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
     named(Choice::FashionMnist, &folder, found)
 }
 
-/// Reads the four IDX files or the two CSV files of `folder`; `None` where it holds neither.
+/// Folders below the one named that torchvision keeps its files in.
+const TORCHVISION_FOLDERS: [&str; 3] = ["", "FashionMNIST/raw", "raw"];
+
+/// Reads the data set of `folder`, or of torchvision's folders below it; `None` where there is none.
 fn read_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, DatasetError> {
+    for below in TORCHVISION_FOLDERS {
+        if let Some(found) = read_flat_folder(&folder.join(below))? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the four IDX files or the two CSV files that lie in `folder`; `None` where it holds neither.
+fn read_flat_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, DatasetError> {
     let exists = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-    let idx_file = |stem: &str| exists(&format!("{stem}.gz")).or_else(|| exists(stem));
+    // Some archives write `train-images.idx3-ubyte` for `train-images-idx3-ubyte`.
+    let idx_file = |stem: &str| {
+        let dotted = stem.replace("-idx", ".idx");
+        let names = [format!("{stem}.gz"), stem.into(), format!("{dotted}.gz"), dotted];
+        names.iter().find_map(|name| exists(name))
+    };
     let files = [
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",

@@ -86,12 +86,27 @@ pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxErr
     let mut reader = Reader {
         file,
         constants,
-        current: graph.input[0].name.clone(),
+        current: proto::single_input(graph, [1, SIDE, SIDE])
+            .map_err(|problem| OnnxError::Unsupported {
+                file: file.into(),
+                node: "the input".into(),
+                problem,
+            })?
+            .into(),
         shape: [1, SIDE, SIDE],
+        is_flat: false,
         layers: Vec::new(),
     };
     for node in &graph.node {
         reader.node(node)?;
+    }
+    let outputs: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    if outputs != [reader.current.as_str()] {
+        return Err(OnnxError::Unsupported {
+            file: file.into(),
+            node: "the output".into(),
+            problem: format!("the chain ends in {}, but the outputs are {outputs:?}", reader.current),
+        });
     }
     match reader.layers.last() {
         Some(FloatLayer { op: FloatOp::Dense { .. }, activation: Activation::Linear, .. }) => {
@@ -112,6 +127,8 @@ struct Reader<'a> {
     current: String,
     /// Its shape, `[channels, height, width]`.
     shape: [usize; 3],
+    /// Whether pixels have been flattened, so that no layer over planes may follow.
+    is_flat: bool,
     layers: Vec<FloatLayer>,
 }
 
@@ -126,7 +143,19 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
+        if !proto::has_standard_domain(node) {
+            return self.refuse(node, format!("its domain {} is not ONNX's own", node.domain));
+        }
         let on_chain = node.input.contains(&self.current);
+        if self.is_flat
+            && matches!(
+                node.op_type.as_str(),
+                "Conv" | "BatchNormalization" | "MaxPool" | "AveragePool" | "GlobalAveragePool"
+            )
+            && on_chain
+        {
+            return self.refuse(node, "it follows a reshape; only fully connected layers may");
+        }
         match node.op_type.as_str() {
             // The shape arithmetic of a flatten with a symbolic batch.
             "Shape" | "Gather" | "Concat" | "Unsqueeze" | "Constant" => return Ok(()),
@@ -138,7 +167,11 @@ impl<'a> Reader<'a> {
             "Clip" => self.clip(node)?,
             "MaxPool" | "AveragePool" | "GlobalAveragePool" => self.pool(node)?,
             // Channel, height, width order is kept; the dense layer behind it knows the shape.
-            "Flatten" | "Reshape" | "Identity" | "Dropout" => {}
+            "Flatten" if proto::int_of(node, "axis").is_some_and(|axis| axis != 1) => {
+                return self.refuse(node, "an axis other than 1 is not supported");
+            }
+            "Flatten" | "Reshape" => self.is_flat = true,
+            "Identity" | "Dropout" => {}
             "MatMul" | "Gemm" => self.dense(node)?,
             "Add" => self.add_bias(node)?,
             other => return self.refuse(node, format!("the operator {other} is not supported")),
@@ -253,11 +286,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Gives the activation to the last layer that clamps.
+    ///
+    /// A maximum keeps order, so that max-pool → activation is activation → max-pool, and the pool itself has no
+    /// clamp. In front of the first layer lies an image in 0..=1, which both activations leave as it is.
     fn activate(&mut self, node: &NodeProto, activation: Activation) -> Result<(), OnnxError> {
-        match self.layers.last_mut() {
-            Some(layer) if layer.activation == Activation::Linear => layer.activation = activation,
-            _ => return self.refuse(node, "it does not follow a layer without activation"),
-        }
+        let clamping =
+            self.layers.iter_mut().rev().find(|layer| !matches!(layer.op, FloatOp::MaxPool { .. }));
+        let Some(layer) = clamping else { return Ok(()) };
+        layer.activation = match (layer.activation, activation) {
+            (Activation::Linear, new) | (Activation::Relu, new) => new,
+            (Activation::Relu6, Activation::Relu | Activation::Relu6) => Activation::Relu6,
+            (Activation::Relu6, Activation::Linear) => return self.refuse(node, "it is no activation"),
+        };
         Ok(())
     }
 

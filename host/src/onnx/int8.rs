@@ -190,17 +190,29 @@ fn window_attributes(window: &Window) -> Vec<proto::AttributeProto> {
 pub fn read(model: &ModelProto, file: &str) -> Result<QuantizedNetwork, OnnxError> {
     let graph =
         model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
-    let mut reader = Reader {
-        file,
-        constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
-        dequantized: HashMap::new(),
-        affine: None,
-        shape: [1, SIDE, SIDE],
-        pending: None,
-        layers: Vec::new(),
-    };
+    let mut reader =
+        Reader {
+            file,
+            constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+            dequantized: HashMap::new(),
+            current: proto::single_input(graph, [1, SIDE, SIDE]).map_err(|problem| {
+                OnnxError::Unsupported { file: file.into(), node: "the input".into(), problem }
+            })?,
+            affine: None,
+            shape: [1, SIDE, SIDE],
+            pending: None,
+            layers: Vec::new(),
+        };
     for node in &graph.node {
         reader.node(node)?;
+    }
+    let outputs: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    if outputs != [reader.current] {
+        return Err(OnnxError::Unsupported {
+            file: file.into(),
+            node: "the output".into(),
+            problem: format!("the chain ends in {}, but the outputs are {outputs:?}", reader.current),
+        });
     }
     reader.finish()
 }
@@ -210,6 +222,8 @@ struct Reader<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     /// Float name of a dequantized constant → the constant and its scales.
     dequantized: HashMap<&'a str, (&'a TensorProto, Vec<f32>)>,
+    /// The tensor that the chain has come to.
+    current: &'a str,
     /// Quantization of the activation that the chain has come to.
     affine: Option<Affine>,
     shape: [usize; 3],
@@ -228,16 +242,65 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
+        if !proto::has_standard_domain(node) {
+            return self.refuse(node, format!("its domain {} is not ONNX's own", node.domain));
+        }
+        if node.op_type == "DequantizeLinear" && self.constants.contains_key(node.input[0].as_str()) {
+            return self.dequantize_constant(node);
+        }
+        if node.input[0] != self.current {
+            return self
+                .refuse(node, format!("it does not continue the chain, which is at {}", self.current));
+        }
         match node.op_type.as_str() {
-            "QuantizeLinear" => self.quantize(node),
-            "DequantizeLinear" => self.dequantize(node),
-            "Conv" => self.conv(node),
-            "Gemm" => self.dense(node),
-            "MaxPool" | "AveragePool" => self.pool(node),
-            "Flatten" => Ok(()),
-            "Relu" => self.activate(node, Activation::Relu),
-            "Clip" => self.activate(node, Activation::Relu6),
-            other => self.refuse(node, format!("the operator {other} is not part of an int8 network")),
+            "QuantizeLinear" => self.quantize(node)?,
+            "DequantizeLinear" => self.dequantize(node)?,
+            "Conv" => self.conv(node)?,
+            "Gemm" => self.dense(node)?,
+            "MaxPool" | "AveragePool" => self.pool(node)?,
+            "Flatten" if proto::int_of(node, "axis").is_none_or(|axis| axis == 1) => {}
+            "Relu" => self.activate(node, Activation::Relu)?,
+            "Clip" => self.clip(node)?,
+            other => return self.refuse(node, format!("this {other} is not part of an int8 network")),
+        }
+        self.current = &node.output[0];
+        Ok(())
+    }
+
+    /// Refuses attributes that the engine does not compute with.
+    fn check_attributes(&self, node: &NodeProto) -> Result<(), OnnxError> {
+        let differs = |name: &str, plain: i64| proto::int_of(node, name).is_some_and(|value| value != plain);
+        let any_not = |name: &str, plain: i64| {
+            node.attribute.iter().any(|a| a.name == name && a.ints.iter().any(|&value| value != plain))
+        };
+        let scaled =
+            ["alpha", "beta"].iter().any(|name| proto::float_of(node, name).is_some_and(|f| f != 1.0));
+        let automatic =
+            node.attribute.iter().any(|a| a.name == "auto_pad" && !matches!(&a.s[..], b"" | b"NOTSET"));
+        let counted = differs("count_include_pad", 0) && any_not("pads", 0);
+        for (is_wrong, name) in [
+            (any_not("dilations", 1), "dilations"),
+            (differs("ceil_mode", 0), "ceil_mode"),
+            (differs("transA", 0), "transA"),
+            (scaled, "alpha or beta"),
+            (automatic, "auto_pad"),
+            (counted, "count_include_pad"),
+        ] {
+            if is_wrong {
+                return self.refuse(node, format!("its attribute {name} is not supported"));
+            }
+        }
+        Ok(())
+    }
+
+    fn clip(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
+        let bound = |index: usize| {
+            let tensor = node.input.get(index).and_then(|name| self.constants.get(name.as_str()))?;
+            proto::floats_of(tensor)?.first().copied()
+        };
+        match (bound(1), bound(2)) {
+            (Some(0.0), Some(6.0)) => self.activate(node, Activation::Relu6),
+            _ => self.refuse(node, "only Clip(0, 6) is supported"),
         }
     }
 
@@ -260,6 +323,11 @@ impl<'a> Reader<'a> {
         let output = self.affine_of(node)?;
         match (self.pending.take(), self.affine) {
             (Some((computation, activation)), Some(input)) => {
+                if matches!(computation, Computation::MaxPool { .. })
+                    && (output != input || activation != Activation::Linear)
+                {
+                    return self.refuse(node, "a maximum must keep its input's scale and zero point");
+                }
                 self.layers.push(QuantizedLayer { computation, input, output, activation });
             }
             (None, None) => {
@@ -276,7 +344,24 @@ impl<'a> Reader<'a> {
     }
 
     fn dequantize(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
-        let Some(&tensor) = self.constants.get(node.input[0].as_str()) else { return Ok(()) };
+        if Some(self.affine_of(node)?) != self.affine {
+            return self.refuse(node, "its scale or zero point is not that of its QuantizeLinear");
+        }
+        Ok(())
+    }
+
+    fn dequantize_constant(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
+        let Some(&tensor) = self.constants.get(node.input[0].as_str()) else {
+            return self.refuse(node, "it dequantizes no constant");
+        };
+        let zero_point = node.input.get(2).and_then(|name| self.constants.get(name.as_str()));
+        let is_zero = zero_point.is_none_or(|tensor| {
+            let bytes = tensor.raw_data.iter().all(|&byte| byte == 0);
+            bytes && tensor.int32_data.iter().all(|&value| value == 0)
+        });
+        if !is_zero {
+            return self.refuse(node, "weights and biases must have zero point 0");
+        }
         let scales = node.input.get(1).and_then(|name| self.constants.get(name.as_str()));
         let Some(scales) = scales.and_then(|scales| proto::floats_of(scales)) else {
             return self.refuse(node, "the scales are no float constant");
@@ -289,6 +374,14 @@ impl<'a> Reader<'a> {
     fn weights(&self, node: &NodeProto) -> Result<(Vec<usize>, Weights), OnnxError> {
         let constant =
             |index: usize| node.input.get(index).and_then(|name| self.dequantized.get(name.as_str()));
+        let input_scale = self.affine.map_or(1.0, |affine| affine.scale);
+        let scales_fit = constant(1).zip(constant(2)).is_none_or(|((_, w), (_, b))| {
+            w.len() == b.len() && w.iter().zip(b).all(|(&s_w, &s_b)| s_b == input_scale * s_w)
+        });
+        if !scales_fit {
+            return self.refuse(node, "the bias scale is not input scale × weight scale");
+        }
+        self.check_attributes(node)?;
         let read = constant(1).zip(constant(2)).and_then(|((w, scales), (b, _))| {
             let weights =
                 Weights { values: proto::int8s_of(w)?, bias: proto::int32s_of(b)?, scales: scales.clone() };
@@ -371,6 +464,7 @@ impl<'a> Reader<'a> {
             return self.refuse(node, "kernel_shape is missing or not two-dimensional");
         };
         let window = self.window(node, [height, width])?;
+        self.check_attributes(node)?;
         let channels = self.shape[0];
         let computation = match node.op_type.as_str() {
             "MaxPool" => Computation::MaxPool { window, channels },
@@ -381,6 +475,9 @@ impl<'a> Reader<'a> {
 
     fn activate(&mut self, node: &NodeProto, activation: Activation) -> Result<(), OnnxError> {
         match &mut self.pending {
+            Some((Computation::MaxPool { .. }, _)) => {
+                return self.refuse(node, "a maximum has no clamp; put the activation before it");
+            }
             Some((_, pending)) => *pending = activation,
             None => return self.refuse(node, "it follows no layer"),
         }
@@ -392,7 +489,7 @@ impl<'a> Reader<'a> {
             (
                 Some((computation @ Computation::Dense { out_features: CLASSES, .. }, activation)),
                 Some(input),
-            ) => {
+            ) if activation == Activation::Linear && has_one_scale(&computation) => {
                 // The last output is not quantized; the field says nothing.
                 let output = Affine { scale: 1.0, zero_point: 0 };
                 self.layers.push(QuantizedLayer { computation, input, output, activation });
@@ -401,8 +498,17 @@ impl<'a> Reader<'a> {
             _ => Err(OnnxError::Unsupported {
                 file: self.file.into(),
                 node: "the last".into(),
-                problem: format!("the chain does not end in a dense layer of {CLASSES} outputs"),
+                problem: format!(
+                    "the chain does not end in a dense layer of {CLASSES} outputs with one weight scale"
+                ),
             }),
         }
     }
+}
+
+/// Whether all outputs share one weight scale, so that their accumulators can be compared.
+fn has_one_scale(computation: &Computation) -> bool {
+    computation.weights().is_some_and(|(weights, _)| {
+        weights.scales.first().is_some_and(|first| weights.scales.iter().all(|scale| scale == first))
+    })
 }

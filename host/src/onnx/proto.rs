@@ -44,7 +44,16 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<ModelProto, OnnxError> {
     let model = ModelProto::decode(bytes).map_err(|error| damaged(&error.to_string()))?;
     match &model.graph {
         Some(graph) if !graph.node.is_empty() && !graph.input.is_empty() && !graph.output.is_empty() => {
-            Ok(model)
+            let incomplete = graph
+                .node
+                .iter()
+                .find(|node| node.output.is_empty() || (node.input.is_empty() && node.op_type != "Constant"));
+            match incomplete {
+                Some(node) => {
+                    Err(damaged(&format!("node {} ({}) lacks inputs or outputs", node.name, node.op_type)))
+                }
+                None => Ok(model),
+            }
         }
         _ => Err(damaged("it holds no graph")),
     }
@@ -112,10 +121,60 @@ pub fn float_of(node: &NodeProto, name: &str) -> Option<f32> {
     node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.f)
 }
 
+/// Largest kernel, stride or pad that is read; no input is larger.
+const LARGEST_SIDE: usize = 4096;
+
+/// Refuses operators of other domains, whose names say nothing about what they compute.
+pub fn has_standard_domain(node: &NodeProto) -> bool {
+    matches!(node.domain.as_str(), "" | "ai.onnx")
+}
+
+/// Returns the one input that is no initializer, where there is one and its shape, if told, is `expected`.
+///
+/// * `expected`: channels, height, width behind the batch.
+///
+/// # Errors
+/// What is wrong with the inputs, in words.
+pub fn single_input(graph: &GraphProto, expected: [usize; 3]) -> Result<&str, String> {
+    let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !is_constant(&input.name)).collect();
+    let &[input] = &inputs[..] else {
+        return Err(format!("it has {} inputs instead of one", inputs.len()));
+    };
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Ok(&input.name);
+    };
+    let Some(shape) = &tensor.shape else { return Ok(&input.name) };
+    let fits = shape.dim.len() == 4
+        && shape.dim[1..].iter().zip(expected).all(|(dim, size)| match dim.value {
+            Some(dimension::Value::DimValue(value)) => value == size as i64,
+            _ => true,
+        });
+    if fits {
+        return Ok(&input.name);
+    }
+    let told = shape.dim.iter().map(|dim| match &dim.value {
+        Some(dimension::Value::DimValue(value)) => value.to_string(),
+        Some(dimension::Value::DimParam(name)) => name.clone(),
+        None => "?".into(),
+    });
+    let told: Vec<String> = told.collect();
+    let [channels, height, width] = expected;
+    Err(format!("its input is [{}] instead of [batch, {channels}, {height}, {width}]", told.join(", ")))
+}
+
 /// Reads strides and pads of a convolution or pool; `None` where they are malformed or nothing fits.
 pub fn window_of(node: &NodeProto, size: [usize; 2], kernel: [usize; 2]) -> Option<Window> {
-    let strides = ints_of(node, "strides").unwrap_or_else(|| vec![1, 1]);
-    let pads = ints_of(node, "pads").unwrap_or_else(|| vec![0; 4]);
+    // An attribute that is there but negative or beyond every image is malformed, not absent.
+    let given = |name: &str, default: &[usize]| match node.attribute.iter().any(|a| a.name == name) {
+        true => ints_of(node, name).filter(|values| values.iter().all(|&value| value <= LARGEST_SIDE)),
+        false => Some(default.to_vec()),
+    };
+    let (strides, pads) = (given("strides", &[1, 1])?, given("pads", &[0; 4])?);
+    if kernel.iter().any(|&side| side == 0 || side > LARGEST_SIDE) {
+        return None;
+    }
     let (&[stride_y, stride_x], &[top, left, bottom, right]) = (&strides[..], &pads[..]) else { return None };
     Window::new(size, kernel, [stride_y, stride_x], [top, left, bottom, right])
 }

@@ -11,7 +11,7 @@ use prost::Message;
 use shared::{PIXELS, SIDE};
 
 use super::{Answer, Engine, logits_array, scaled};
-use crate::onnx::proto::{INPUT_NAME, ModelProto};
+use crate::onnx::proto::ModelProto;
 
 /// Environment variable that names the shared library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -88,7 +88,8 @@ impl Engine for Ort {
     fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
         let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
         let input = Tensor::from_array(([1usize, 1, SIDE, SIDE], scaled(image))).map_err(message)?;
-        let outputs = self.session.run(ort::inputs![INPUT_NAME => input]).map_err(message)?;
+        let name = self.session.inputs().first().map_or_else(String::new, |input| input.name().to_owned());
+        let outputs = self.session.run(ort::inputs![name.as_str() => input]).map_err(message)?;
         let (_, logits) = outputs[0].try_extract_tensor::<f32>().map_err(message)?;
         let logits = logits_array(logits)?;
         let mut activations = Vec::new();

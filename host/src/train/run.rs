@@ -107,6 +107,12 @@ pub fn train(
     if recipe.epochs == 0 || recipe.batch_size == 0 {
         return Err(TrainError::Option("--epochs and --batch-size must be at least 1"));
     }
+    if !(recipe.weight_decay >= 0.0 && recipe.weight_decay.is_finite()) {
+        return Err(TrainError::Option("--weight-decay must be a finite number, 0 or more"));
+    }
+    if !(recipe.learning_rate > 0.0 && recipe.learning_rate.is_finite()) {
+        return Err(TrainError::Option("--learning-rate must be a finite number above 0"));
+    }
     let parts = recipe.split(job.dataset.train.len())?;
     let validation = job.dataset.train.select(&parts.validation);
     let plan = Plan {

@@ -48,7 +48,11 @@ impl TrainArgs {
         let dir = self.dir(&base, &dataset)?;
         let teachers = teachers::ask(&recipe, &dataset)?;
         let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
-        if !self.resume && rounding_checkpoint.exists() {
+        let resume = self.resume && checkpoint.exists();
+        if self.resume && !resume {
+            remark(format_args!("{}: no checkpoint to resume; training starts anew", shown(&checkpoint)));
+        }
+        if !resume && rounding_checkpoint.exists() {
             // It belongs to an earlier training; a later --resume must not take it for this one's.
             std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
         }
@@ -58,7 +62,7 @@ impl TrainArgs {
             dataset: &dataset,
             device,
             checkpoints: [&checkpoint, &rounding_checkpoint],
-            resume: self.resume,
+            resume,
             teacher: teachers.as_ref().map(|(labels, _)| labels),
             calibration_images: quantize::CALIBRATION_IMAGES,
         };
