@@ -54,7 +54,7 @@ fn train_goes_the_whole_line_and_says_where_everything_is() {
     .clone();
     let (said, progress) = (text(&output.stdout), text(&output.stderr));
     assert!(progress.contains("epoch   2/2") && progress.contains("left"), "{progress}");
-    assert!(progress.contains("round trip burn-import"), "{progress}");
+    assert!(progress.contains("round trip tract"), "{progress}");
     assert!(said.contains("next:") && said.contains("verify --model"), "{said}");
     let dir = ModelDir::new(&model);
     let manifest = dir.manifest().unwrap();

@@ -172,7 +172,7 @@ mod tests {
         let device = super::super::device::cpu().autodiff();
         let net = weights.put_into(Net::new(layers, &device).valid()).train();
         // Noise: where pixels are equal, maxima are, and who gets their gradient is a matter of rounding.
-        let noise = |at: usize| ((at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32;
+        let noise = |at: usize| ((at as u64 + 12_345).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32;
         let images: Vec<f32> = (0..2 * LANES * PIXELS).map(|at| noise(at) / 16_777_216.0).collect();
         let logits = if in_lanes {
             let data = TensorData::new(lanes::interleave(&images, PIXELS), [2, 1, SIDE, SIDE, LANES]);
