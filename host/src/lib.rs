@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`cli`] turns arguments into calls of the modules below; each module's own page says what it holds.
-// burn-import is a deprecated shim over burn-onnx; the project uses it by name.
+// burn 0.22 deprecates `TensorData::to_vec` in favour of `try_to_vec`.
 #![allow(deprecated)]
 
 pub mod bench;

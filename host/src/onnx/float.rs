@@ -100,14 +100,7 @@ pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxErr
     for node in &graph.node {
         reader.node(node)?;
     }
-    let outputs: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    if outputs != [reader.current.as_str()] {
-        return Err(OnnxError::Unsupported {
-            file: file.into(),
-            node: "the output".into(),
-            problem: format!("the chain ends in {}, but the outputs are {outputs:?}", reader.current),
-        });
-    }
+    proto::check_output(graph, &reader.current, file)?;
     match reader.layers.last() {
         Some(FloatLayer { op: FloatOp::Dense { .. }, activation: Activation::Linear, .. }) => {
             Ok(reader.layers)

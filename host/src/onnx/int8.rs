@@ -15,9 +15,6 @@ use super::proto::{self, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, 
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use crate::quantize::swap_inner;
 
-const OPSET: i64 = 18;
-const IR_VERSION: i64 = 8;
-
 /// Returns the name of the int8 output of layer `index`, for comparing engines tensor by tensor.
 pub fn quantized_name(index: usize) -> String {
     format!("layer{index}_q")
@@ -38,9 +35,9 @@ pub fn write(network: &QuantizedNetwork) -> ModelProto {
         vec![proto::value_info(proto::INPUT_NAME, proto::FLOAT, Some(&[1, SIDE as i64, SIDE as i64]))];
     writer.graph.output = vec![proto::value_info(proto::OUTPUT_NAME, proto::FLOAT, Some(&[CLASSES as i64]))];
     ModelProto {
-        ir_version: IR_VERSION,
+        ir_version: proto::IR_VERSION,
         producer_name: "host quantize".into(),
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
         graph: Some(writer.graph),
         ..ModelProto::default()
     }
@@ -206,14 +203,7 @@ pub fn read(model: &ModelProto, file: &str) -> Result<QuantizedNetwork, OnnxErro
     for node in &graph.node {
         reader.node(node)?;
     }
-    let outputs: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    if outputs != [reader.current] {
-        return Err(OnnxError::Unsupported {
-            file: file.into(),
-            node: "the output".into(),
-            problem: format!("the chain ends in {}, but the outputs are {outputs:?}", reader.current),
-        });
-    }
+    proto::check_output(graph, reader.current, file)?;
     reader.finish()
 }
 

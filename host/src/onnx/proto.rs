@@ -21,6 +21,11 @@ pub const INT32: i32 = 6;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
 
+/// Version of the standard operators in every file this project writes.
+pub const OPSET: i64 = 18;
+/// Version of the file format itself.
+pub const IR_VERSION: i64 = 8;
+
 /// Name of the input of every file this project writes.
 pub const INPUT_NAME: &str = "image";
 /// Name of the output of every file this project writes.
@@ -124,7 +129,7 @@ pub fn float_of(node: &NodeProto, name: &str) -> Option<f32> {
 /// Largest kernel, stride or pad that is read; no input is larger.
 const LARGEST_SIDE: usize = 4096;
 
-/// Refuses operators of other domains, whose names say nothing about what they compute.
+/// Whether the operator is ONNX's own; other domains' names say nothing about what they compute.
 pub fn has_standard_domain(node: &NodeProto) -> bool {
     matches!(node.domain.as_str(), "" | "ai.onnx")
 }
@@ -162,6 +167,22 @@ pub fn single_input(graph: &GraphProto, expected: [usize; 3]) -> Result<&str, St
     let told: Vec<String> = told.collect();
     let [channels, height, width] = expected;
     Err(format!("its input is [{}] instead of [batch, {channels}, {height}, {width}]", told.join(", ")))
+}
+
+/// Checks that the graph's only output is `last`, where the chain of layers ends.
+///
+/// # Errors
+/// [`OnnxError::Unsupported`] with the outputs.
+pub fn check_output(graph: &GraphProto, last: &str, file: &str) -> Result<(), OnnxError> {
+    let outputs: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    if outputs == [last] {
+        return Ok(());
+    }
+    Err(OnnxError::Unsupported {
+        file: file.into(),
+        node: "the output".into(),
+        problem: format!("the chain ends in {last}, but the outputs are {outputs:?}"),
+    })
 }
 
 /// Reads strides and pads of a convolution or pool; `None` where they are malformed or nothing fits.

@@ -50,6 +50,8 @@ fn environment() -> Result<&'static Environment> {
 pub struct Ort {
     name: &'static str,
     session: Session,
+    /// Name of the graph's input.
+    input: String,
 }
 
 impl Ort {
@@ -76,7 +78,8 @@ impl Ort {
         };
         let session =
             build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
-        Ok(Self { name, session })
+        let input = session.inputs().first().map_or_else(String::new, |input| input.name().to_owned());
+        Ok(Self { name, session, input })
     }
 }
 
@@ -88,8 +91,7 @@ impl Engine for Ort {
     fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
         let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
         let input = Tensor::from_array(([1usize, 1, SIDE, SIDE], scaled(image))).map_err(message)?;
-        let name = self.session.inputs().first().map_or_else(String::new, |input| input.name().to_owned());
-        let outputs = self.session.run(ort::inputs![name.as_str() => input]).map_err(message)?;
+        let outputs = self.session.run(ort::inputs![self.input.as_str() => input]).map_err(message)?;
         let (_, logits) = outputs[0].try_extract_tensor::<f32>().map_err(message)?;
         let logits = logits_array(logits)?;
         let mut activations = Vec::new();

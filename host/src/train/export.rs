@@ -10,9 +10,6 @@ use super::architecture::INPUT_SHAPE;
 use super::net::{Block, ConvBlock, DenseBlock};
 use crate::onnx::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 
-const OPSET: i64 = 18;
-const IR_VERSION: i64 = 8;
-
 impl TrainedNet {
     /// Serializes the network as ONNX (opset 18): input `[batch][1][28][28]` in 0..=1, output `[batch][10]`.
     ///
@@ -45,10 +42,10 @@ impl TrainedNet {
         graph.input = vec![proto::value_info(proto::INPUT_NAME, proto::FLOAT, Some(&input))];
         graph.output = vec![proto::value_info(proto::OUTPUT_NAME, proto::FLOAT, Some(&[classes as i64]))];
         let model = ModelProto {
-            ir_version: IR_VERSION,
+            ir_version: proto::IR_VERSION,
             producer_name: "host train".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
             graph: Some(graph),
             ..ModelProto::default()
         };
