@@ -10,7 +10,8 @@ use std::time::Duration;
 use embedded_graphics::pixelcolor::{Gray4, Gray8, GrayColor};
 use host::bench::{self, networks};
 use host::dataset::drawn;
-use host::device::build::{Board, build, build_plan};
+use host::device::board::Board;
+use host::device::build::{build, build_plan};
 use host::device::client::Client;
 use host::device::emulator::Emulator;
 use host::device::hil;
@@ -18,19 +19,27 @@ use host::evaluate::calibration::Confidence;
 use host::evaluate::compose;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options, Profile};
+use host::quantize::quantized;
+use shared::fashion_mnist::SHAPE;
 use shared::image::{Frame, PixelFormat, luma};
-use shared::preprocess::{frame_to_pixels, quantize_pixels};
-use shared::protocol::{Decoder, ErrorCode, Header, Kind, emit};
+use shared::preprocess::{Preprocessing, frame_to_input};
+use shared::protocol::{
+    Content, MAX_REPLY, MAX_REQUEST, Piece, Receiver, Refusal, Reply, Request, emit, max_encoded,
+};
 use support::{Need, fashion_mnist, have};
 
 fn model(name: &str) -> ModelDir {
     ModelDir::new(&host::project_root().join("models").join(name))
 }
 
+fn mps2() -> Board {
+    Board::named(bench::BOARD).unwrap()
+}
+
 /// Builds the image with the committed `small` once a test program.
 fn image() -> &'static std::path::Path {
     static IMAGE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| build(Board::Mps2An386, &model("small"), Options::default()).unwrap())
+    IMAGE.get_or_init(|| build(&mps2(), &model("small"), Options::default()).unwrap())
 }
 
 #[test]
@@ -38,7 +47,7 @@ fn the_chip_gives_the_desktop_s_logits_and_draws_the_answer() {
     if !have("the_chip_gives_the_desktop_s_logits_and_draws_the_answer", &[Need::Emulator]) {
         return;
     }
-    let emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    let emulator = Emulator::start(&mps2(), image()).unwrap();
     let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
     let identity = client.hello().unwrap();
     assert_eq!(identity.network_hash, model("small").network_hash().unwrap());
@@ -68,7 +77,7 @@ fn the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees() {
     if !have("the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees", &[Need::Emulator]) {
         return;
     }
-    let emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    let emulator = Emulator::start(&mps2(), image()).unwrap();
     let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
     let network = model("small").read_firmware().unwrap();
     let samples = drawn::samples(5, 1);
@@ -96,8 +105,10 @@ fn the_chip_sees_in_a_camera_s_frame_what_the_desktop_sees() {
         ] {
             let (width, height) = (width as u16, height as u16);
             let answer = client.classify_frame(format, width, height, bytes).unwrap();
-            let seen = frame_to_pixels(&Frame::new(format, width, height, bytes).unwrap());
-            assert_eq!(answer.logits, network.logits(&quantize_pixels(&seen)), "{format:?}, photo {index}");
+            let frame = Frame::new(format, width, height, bytes).unwrap();
+            let mut seen = vec![0; SHAPE.len()];
+            frame_to_input(Preprocessing::Garment, SHAPE, &frame, &mut seen);
+            assert_eq!(answer.logits[..], network.logits(&quantized(&seen)), "{format:?}, photo {index}");
         }
     }
 }
@@ -107,41 +118,55 @@ fn damaged_frames_are_refused_and_the_next_one_is_served() {
     if !have("damaged_frames_are_refused_and_the_next_one_is_served", &[Need::Emulator]) {
         return;
     }
-    let mut emulator = Emulator::start(Board::Mps2An386, image()).unwrap();
+    let mut emulator = Emulator::start(&mps2(), image()).unwrap();
     emulator.uart.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let frame = |kind, payload: &[u8]| {
+    let frame = |request: &Request<'_>| {
         let mut bytes = vec![];
-        emit(kind, 1, payload, |byte| bytes.push(byte));
+        emit::<MAX_REQUEST>(9, request, |byte| bytes.push(byte));
         bytes
     };
-    let mut bad_crc = frame(Kind::Hello, &[]);
-    bad_crc[9] ^= 0xff;
-    let cut_off = frame(Kind::Classify, &[0; 40])[..30].to_vec();
-    let swallowed = frame(Kind::Hello, &[]).repeat(3);
+    let piece = |width, bytes| {
+        let content = Content::Frame(PixelFormat::Gray8);
+        frame(&Request::Picture(Piece { picture: 5, content, width, height: 5, offset: 0, bytes }))
+    };
+    let mut bad_crc = frame(&Request::Hello);
+    bad_crc[3] ^= 0x40;
+    let cut_off = piece(5, &[7; 20])[..16].to_vec();
     let cases = [
-        (bad_crc, ErrorCode::BadCrc),
-        (frame(Kind::Classify, &[7; 9_000])[..6].to_vec(), ErrorCode::TooLong),
-        (frame(Kind::Classify, &[0, 5, 0, 5, 0, 1]), ErrorCode::BadPayload),
-        (frame(Kind::About, &[]), ErrorCode::BadKind),
-        ([cut_off, swallowed].concat(), ErrorCode::BadCrc),
+        (bad_crc, Refusal::Damaged),
+        ([&[0][..], &[7; 5_000], &[0]].concat(), Refusal::Damaged),
+        (piece(3, &[1; 20]), Refusal::BadPicture),
+        (piece(1_000, &[1; 20]), Refusal::TooLarge),
+        (frame(&Request::ClassName { index: 10 }), Refusal::NoSuchIndex),
+        // The greeting behind a torn frame is served: see below.
+        ([cut_off, frame(&Request::Hello)].concat(), Refusal::Damaged),
     ];
+    let mut replies = Replies { stream: emulator.uart.try_clone().unwrap(), receiver: Receiver::new() };
     for (bytes, expected) in cases {
         emulator.uart.write_all(&bytes).unwrap();
-        let (kind, payload) = reply(&mut emulator.uart);
-        assert_eq!((kind, payload.first().copied()), (Kind::Error, Some(expected as u8)), "{expected:?}");
+        replies.next(|reply| assert_eq!(reply, Reply::Refused(expected)));
     }
+    assert!(replies.next(|reply| matches!(reply, Reply::About(_))));
     let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
     assert_eq!(client.hello().unwrap().model, "small");
 }
 
-fn reply(stream: &mut impl Read) -> (Kind, Vec<u8>) {
-    let mut decoder = Decoder::<256>::new();
-    let mut byte = [0];
-    loop {
-        stream.read_exact(&mut byte).unwrap();
-        if let Some(Ok(Header { kind, .. })) = decoder.push(byte[0]) {
-            return (kind, decoder.payload().to_vec());
+/// What a board sends, frame by frame.
+struct Replies {
+    stream: std::net::TcpStream,
+    receiver: Receiver<{ max_encoded(MAX_REPLY) }>,
+}
+
+impl Replies {
+    fn next<T>(&mut self, read: impl FnOnce(Reply<'_>) -> T) -> T {
+        let mut byte = [0];
+        loop {
+            self.stream.read_exact(&mut byte).unwrap();
+            if self.receiver.push(byte[0]) && self.receiver.is_whole() {
+                break;
+            }
         }
+        read(self.receiver.message().unwrap().1)
     }
 }
 
@@ -159,9 +184,9 @@ fn committed_models_run_on_the_chip_on_real_images() {
         let elf = if (name, options) == ("small", speed) {
             image().to_owned()
         } else {
-            build(Board::Mps2An386, &model(name), options).unwrap()
+            build(&mps2(), &model(name), options).unwrap()
         };
-        let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
+        let emulator = Emulator::start(&mps2(), &elf).unwrap();
         let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
         assert_eq!(client.hello().unwrap().model, name);
         let answers = hil::collect(&mut client, &test, 0..test.len(), &AtomicUsize::new(0)).unwrap();
@@ -183,15 +208,14 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
             let elf =
-                build_plan(Board::Mps2An386, &plan, &format!("test-{name}"), [1; 8], Confidence::default())
-                    .unwrap();
-            let emulator = Emulator::start(Board::Mps2An386, &elf).unwrap();
+                build_plan(&mps2(), &plan, &format!("test-{name}"), [1; 8], Confidence::default()).unwrap();
+            let emulator = Emulator::start(&mps2(), &elf).unwrap();
             let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
             assert_eq!(client.hello().unwrap().kernels, "dsp");
             for index in 0..samples.len() {
-                let answer = client.classify(samples.image(index)).unwrap();
-                let expected = network.logits(&quantize_pixels(samples.image(index)));
-                assert_eq!(answer.logits, expected, "{name}, {options}, image {index}");
+                let answer = client.classify(samples.shape, samples.image(index)).unwrap();
+                let expected = network.logits(&quantized(samples.image(index)));
+                assert_eq!(answer.logits[..], expected, "{name}, {options}, image {index}");
                 assert!((1..2_048).contains(&answer.stack_bytes), "{} bytes of stack", answer.stack_bytes);
             }
         }

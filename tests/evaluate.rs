@@ -7,7 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use host::dataset::drawn;
 use host::evaluate::compose;
-use shared::Label;
+use shared::fashion_mnist::Label;
 use support::program::{fails, host, succeeds, text};
 use support::{Need, have};
 
@@ -186,7 +186,9 @@ fn composed_photos_are_answered_as_their_originals() {
     for model in ["nano", "small", "flagship", "article"] {
         let dir = host::model_dir::ModelDir::new(&host::project_root().join("models").join(model));
         let mut engine = host::runtime::integer::Integer::new(dir.read_firmware().unwrap(), false);
-        let composed = compose::judge(&mut engine, &samples, compose::DEFAULT_SEED).unwrap();
+        let composed =
+            compose::judge(&mut engine, &samples, &host::task::Task::fashion_mnist(), compose::DEFAULT_SEED)
+                .unwrap();
         assert!(composed.as_original >= 0.95, "{model}: {}", composed.as_original);
         let missed = composed.misses.len() as f64 / composed.photos as f64;
         assert!((missed - (1.0 - composed.as_original)).abs() < 1e-9);

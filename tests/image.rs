@@ -3,7 +3,9 @@
 
 mod support;
 
-use host::device::build::{Board, build};
+use host::bench;
+use host::device::board::Board;
+use host::device::build::build;
 use host::device::image::reach;
 use host::model_dir::ModelDir;
 use host::plan::Profile;
@@ -21,9 +23,10 @@ fn an_inference_reaches_no_float_no_panic_and_a_bounded_stack() {
         ("nano", Profile::Size, 6_000),
         ("small", Profile::Scalar, 24_000),
     ];
+    let board = Board::named(bench::BOARD).unwrap();
     for (name, profile, most_code) in cases {
         let dir = ModelDir::new(&host::project_root().join("models").join(name));
-        let elf = std::fs::read(build(Board::Mps2An386, &dir, profile.into()).unwrap()).unwrap();
+        let elf = std::fs::read(build(&board, &dir, profile.into()).unwrap()).unwrap();
         let reach = reach(&elf).unwrap();
         assert_eq!(reach.faults, [""; 0], "{name} {profile:?}");
         assert!(reach.functions.len() < 30, "{name}: {:?}", reach.functions);

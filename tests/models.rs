@@ -13,12 +13,12 @@ use host::evaluate::{accuracy_of, roundtrip};
 use host::model_dir::{Manifest, ModelDir};
 use host::onnx::int8;
 use host::plan::{NetworkPlan, Options, Profile};
+use host::quantize::quantized;
 use host::report::models::{Entry, confidence_markdown, markdown};
 use host::report::{self, ablations, arena, card, kernels};
 use host::runtime::tract;
 use host::train::TrainedNet;
 use host::train::recipe::RecipeFile;
-use shared::preprocess::quantize_pixels;
 use support::{Need, fashion_mnist, have};
 
 /// The committed models, with the accuracy that none may fall below, and its bounds in bytes of weights and
@@ -77,7 +77,7 @@ fn every_run_kept_for_comparison_can_be_repeated_from_what_is_committed() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let run: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let start = format!("cargo run -p host -- train --recipe {} ", run.network.name());
+        let start = format!("cargo run -p host -- train --recipe {} ", run.network);
         let end = format!(" --ablation {}", path.file_stem().unwrap().to_string_lossy());
         let command = &run.command;
         assert!(command.starts_with(&start) && command.ends_with(&end), "{}: {command}", path.display());
@@ -99,8 +99,7 @@ fn models_with_four_bit_weights_are_stored_in_half_the_bytes() {
 fn the_generated_network_is_what_codegen_makes_of_the_int8_file() {
     let dir = committed("small");
     let plan = NetworkPlan::new(&dir.read_firmware().unwrap(), Options::default()).unwrap();
-    let generated =
-        codegen::generate(&plan, "small", dir.network_hash().unwrap(), dir.confidence().unwrap()).unwrap();
+    let generated = codegen::generate(&plan, "small", dir.network_hash().unwrap(), dir.confidence().unwrap());
     let source = std::fs::read_to_string(dir.path().join(codegen::SOURCE_FILE)).unwrap();
     let weights = std::fs::read(dir.path().join(codegen::WEIGHTS_FILE)).unwrap();
     assert!(source == generated.source && weights == generated.weights, "run `cargo run -p host -- codegen`");
@@ -120,13 +119,13 @@ fn specialised_interpreted_and_file_network_give_the_same_logits() {
     let samples = drawn::samples(9, 10);
     let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
     for index in 0..samples.len() {
-        let input = quantize_pixels(samples.image(index));
+        let input = quantized(samples.image(index));
         let (mut specialised, mut interpreted) = ([0; 10], [0; 10]);
         // The arena is left dirty from image to image: its contents must not matter.
-        model::infer(&input, &mut arena, &mut specialised);
+        model::infer(input[..].try_into().unwrap(), &mut arena, &mut specialised);
         model::PLAN.infer(&input, &mut arena.words, &mut interpreted).unwrap();
         assert_eq!(specialised, interpreted, "image {index}");
-        assert_eq!(specialised, from_file.logits(&input), "image {index}");
+        assert_eq!(specialised[..], from_file.logits(&input), "image {index}");
     }
 }
 
@@ -144,7 +143,7 @@ fn tract_agrees_with_the_integer_engine_on_drawn_garments() {
 fn the_float_file_says_what_burn_says() {
     for name in ["nano", "small", "flagship"] {
         let dir = committed(name);
-        let net = TrainedNet::load(dir.manifest().unwrap().network, &dir.weights()).unwrap();
+        let net = TrainedNet::load(&dir.manifest().unwrap().architecture().unwrap(), &dir.weights()).unwrap();
         for row in roundtrip::check(&net, &dir.float_onnx(), &drawn::samples(4, 5)).unwrap() {
             assert!(row.passes(), "{name}: {row:?}");
         }

@@ -21,9 +21,9 @@ use host::dataset::drawn;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options, Profile, pack};
 use host::quantize::network::FirmwareNetwork;
+use host::quantize::quantized;
 use proptest::prelude::*;
 use proptest::sample::select;
-use shared::preprocess::quantize_pixels;
 use support::{Need, fashion_mnist, have};
 
 fn activation() -> impl Strategy<Value = i8> {
@@ -420,7 +420,7 @@ fn whole_networks_planned_any_way_give_the_reference_s_logits() {
     for (name, network) in networks.into_iter().chain(odd).chain(models) {
         for plan in plans(&network) {
             for index in 0..samples.len() {
-                let image = quantize_pixels(samples.image(index));
+                let image = quantized(samples.image(index));
                 assert_eq!(
                     plan.logits(&image),
                     network.logits(&image),
@@ -446,7 +446,7 @@ fn packed_kernels_give_the_reference_s_logits_on_all_test_images() {
             let (plans, network) = (&plans, &network);
             scope.spawn(move || {
                 for index in (start..test.len()).step_by(2) {
-                    let image = quantize_pixels(test.image(index));
+                    let image = quantized(test.image(index));
                     let expected = network.logits(&image);
                     if plans.iter().any(|plan| plan.logits(&image) != expected) {
                         let _ = MISMATCH.set(index);

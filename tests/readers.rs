@@ -7,10 +7,12 @@ use host::onnx::{OnnxError, int8};
 use host::quantize::{observe::observe, quantize};
 use host::runtime::Engine;
 use host::runtime::tract::Tract;
-use host::train::{NetName, TrainedNet};
+use host::task::Task;
+use host::train::{Architecture, TrainedNet};
 
 fn exported() -> ModelProto {
-    proto::decode(&TrainedNet::untrained(NetName::Small, 7).to_onnx(), "exported").unwrap()
+    let small = Architecture::named("small", Task::fashion_mnist()).unwrap();
+    proto::decode(&TrainedNet::untrained(&small, 7).to_onnx(), "exported").unwrap()
 }
 
 fn committed_int8() -> ModelProto {
@@ -48,7 +50,8 @@ fn an_activation_behind_a_max_pool_is_the_convolution_s() {
     assert!(matches!(layers[1].op, FloatOp::MaxPool { .. }) && layers[1].activation == Activation::Linear);
 
     let samples = drawn::samples(5, 4);
-    let network = quantize(&layers, &observe(&model, &layers, &samples).unwrap()).unwrap();
+    let network =
+        quantize(&Task::fashion_mnist(), &layers, &observe(&model, &layers, &samples).unwrap()).unwrap();
     let firmware = network.to_firmware().unwrap();
     let mut ours = host::runtime::integer::Integer::new(firmware, false);
     let mut theirs = Tract::int8(&int8::write(&network)).unwrap();
@@ -72,7 +75,16 @@ fn another_input_shape_is_refused_and_another_input_name_is_read() {
     let mut model = exported();
     let graph = model.graph.as_mut().unwrap();
     graph.input = vec![proto::value_info("image", proto::FLOAT, Some(&[1, 32, 32]))];
-    assert_refused(float::layers(&model, "x.onnx"), "[batch, 1, 32, 32]");
+    assert!(float::layers(&model, "x.onnx").is_err(), "the dense layer reads 28×28 images");
+    for sizes in [&[2, 28, 28][..], &[1, 300, 28], &[28, 28]] {
+        let mut model = exported();
+        model.graph.as_mut().unwrap().input = vec![proto::value_info("image", proto::FLOAT, Some(sizes))];
+        assert_refused(float::layers(&model, "x.onnx"), "[batch, channels, height, width] with 1 or 3");
+    }
+    let mut model = exported();
+    model.metadata_props[1].value = "[\"one\", \"two\"]".into();
+    let layers = float::layers(&model, "x.onnx").unwrap();
+    assert_refused(float::task(&model, &layers, "x.onnx"), "the graph of 28×28 gray and 10");
     let mut model = exported();
     model.graph.as_mut().unwrap().input[0].name = "pixels".into();
     nodes(&mut model)[0].input[0] = "pixels".into();

@@ -10,22 +10,24 @@ use host::onnx::proto;
 use host::quantize::observe::Range;
 use host::quantize::quantize_on;
 use host::runtime::integer::Integer;
+use host::task::Task;
 use host::train::phases::{Phases, Trained};
 use host::train::recipe::QuantizationAware;
 use host::train::run::Job;
-use host::train::{Interrupt, NetName, Observer, Outcome, Recipe, device, train};
+use host::train::{Architecture, Interrupt, Observer, Outcome, Recipe, device, train};
 
 fn dataset() -> Dataset {
     drawn::dataset(11, 12, 2)
 }
 
 fn recipe() -> Recipe {
-    let mut recipe = Recipe::default_for(NetName::Small);
-    recipe.epochs = 3;
-    recipe.batch_size = 16;
-    recipe.validation_split = 0.2;
-    recipe.augmentation = Augmentation { flip: true, shift: 1, cutout_probability: 0.3, cutout_side: 8 };
-    recipe
+    Recipe {
+        epochs: 3,
+        batch_size: 16,
+        validation_split: 0.2,
+        augmentation: Augmentation { flip: true, shift: 1, cutout_probability: 0.3, cutout_side: 8 },
+        ..Recipe::default()
+    }
 }
 
 /// Interrupts after a number of steps.
@@ -43,21 +45,22 @@ impl Observer for StopAfter<'_> {
 }
 
 fn run(
-    name: NetName,
+    name: &str,
     recipe: &Recipe,
     dataset: &Dataset,
     checkpoint: &Path,
     resume: bool,
     stop: usize,
 ) -> Option<Outcome> {
-    let job =
-        Job { name, recipe, dataset, device: device::cpu(), checkpoint, resume, start: None, teacher: None };
+    let architecture = &Architecture::named(name, Task::fashion_mnist()).unwrap();
+    let device = device::cpu();
+    let job = Job { architecture, recipe, dataset, device, checkpoint, resume, start: None, teacher: None };
     let interrupt = Interrupt::new(false);
     let mut observer = StopAfter { steps: AtomicUsize::new(stop), interrupt: &interrupt };
     train(&job, &interrupt, &mut observer).unwrap()
 }
 
-fn logits(outcome: &Outcome, dataset: &Dataset) -> Vec<[f32; 10]> {
+fn logits(outcome: &Outcome, dataset: &Dataset) -> Vec<Vec<f32>> {
     outcome.net.logits(&dataset.test)
 }
 
@@ -66,8 +69,7 @@ fn the_same_seed_gives_the_same_weights_and_another_seed_others() {
     let folder = tempfile::tempdir().unwrap();
     let (dataset, recipe) = (dataset(), recipe());
     let train_once = |name: &str, recipe: &Recipe| {
-        let outcome =
-            run(NetName::Small, recipe, &dataset, &folder.path().join(name), false, usize::MAX).unwrap();
+        let outcome = run("small", recipe, &dataset, &folder.path().join(name), false, usize::MAX).unwrap();
         outcome.net.to_onnx()
     };
     let first = train_once("a", &recipe);
@@ -80,13 +82,13 @@ fn the_same_seed_gives_the_same_weights_and_another_seed_others() {
 fn a_training_interrupted_anywhere_goes_on_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset();
-    for (name, stop) in [(NetName::Small, 8), (NetName::Small, 6), (NetName::Article, 4)] {
-        let recipe = Recipe { optimizer: Recipe::default_for(name).optimizer, ..recipe() };
-        let path = folder.path().join(format!("{}-{stop}.bin", name.name()));
+    for (name, stop) in [("small", 8), ("small", 6), ("article", 4)] {
+        let recipe = Recipe { optimizer: Recipe::of_network(name).unwrap().optimizer, ..recipe() };
+        let path = folder.path().join(format!("{}-{stop}.bin", name));
         let whole = run(name, &recipe, &dataset, &folder.path().join("whole"), false, usize::MAX).unwrap();
         assert!(run(name, &recipe, &dataset, &path, false, stop).is_none(), "it was not interrupted");
         let resumed = run(name, &recipe, &dataset, &path, true, usize::MAX).unwrap();
-        assert_eq!(logits(&whole, &dataset), logits(&resumed, &dataset), "{name:?} after {stop} steps");
+        assert_eq!(logits(&whole, &dataset), logits(&resumed, &dataset), "{name} after {stop} steps");
         assert_eq!(whole.history.len(), resumed.history.len());
         assert_eq!(whole.history[2].loss, resumed.history[2].loss);
     }
@@ -101,8 +103,9 @@ fn run_phases(
     stop: usize,
 ) -> Option<Trained> {
     let checkpoints = [folder.join("float.bin"), folder.join("rounding.bin")];
+    let nano = Architecture::named("nano", Task::fashion_mnist()).unwrap();
     let phases = Phases {
-        name: NetName::Nano,
+        architecture: &nano,
         recipe,
         dataset,
         device: device::cpu(),
@@ -145,7 +148,7 @@ fn what_is_trained_with_rounding_is_what_the_integer_engine_computes() {
     let model = proto::decode(&trained.net.to_onnx(), "trained").unwrap();
     let layers = float::layers(&model, "trained").unwrap();
     let unused = vec![Range { low: 0.0, high: 1.0 }; layers.len()];
-    let network = quantize_on(&layers, &unused, &trained.grids).unwrap();
+    let network = quantize_on(&dataset.task, &layers, &unused, &trained.grids).unwrap();
     // Every 4-bit weight is a whole number of trained steps, the same as in the float file.
     for (layer, (float, grid)) in network.layers.iter().zip(layers.iter().zip(&trained.grids)) {
         let (Some(steps), FloatOp::Conv { weights, .. }) = (&grid.weight_steps, &float.op) else { continue };
@@ -167,8 +170,7 @@ fn training_learns_the_drawn_garments() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = drawn::dataset(2, 60, 10);
     let recipe = Recipe { epochs: 8, ..recipe() };
-    let outcome =
-        run(NetName::Small, &recipe, &dataset, &folder.path().join("c"), false, usize::MAX).unwrap();
+    let outcome = run("small", &recipe, &dataset, &folder.path().join("c"), false, usize::MAX).unwrap();
     let best = outcome.history[outcome.best];
     assert!(best.validation_accuracy > 0.7, "{best:?}");
     assert!(outcome.history.iter().all(|record| record.validation_accuracy <= best.validation_accuracy));

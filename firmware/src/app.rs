@@ -5,19 +5,83 @@ use embedded_graphics::image::GetPixel;
 use embedded_graphics::pixelcolor::Gray4;
 use embedded_graphics::pixelcolor::raw::{LittleEndian, RawU4};
 use embedded_graphics::prelude::*;
-use shared::image::{Frame, PixelFormat};
-use shared::preprocess::{frame_to_pixels, quantize_pixels};
-use shared::protocol::{About, Answer, Decoder, ErrorCode, Header, Kind, emit};
-use shared::{CLASSES, Label};
+use serde::Serialize;
+use shared::image::Frame;
+use shared::input::InputShape;
+use shared::preprocess::square::{Cell, Square};
+use shared::preprocess::{Preprocessing, Seen, frame_to_input, seen};
+use shared::protocol::{
+    About, Answer, Content, MAX_REPLY, MAX_REQUEST, Piece, Receiver, Refusal, Reply, Request, VERSION,
+    Verdict, cut_name, emit, max_encoded,
+};
 
-use crate::model;
-use crate::nn::arena::Arena;
 use crate::nn::confidence::confidences;
-use crate::nn::{arg_max, kernel};
+use crate::nn::{MAX_CLASSES, arg_max, kernel};
 use crate::ui;
 
-/// Longest payload accepted: a 64×64 gray frame, its format and its size.
-pub const MAX_PAYLOAD: usize = 5 + 64 * 64;
+/// What an app needs of a network: the generated one on a chip, or any other on the desktop.
+pub trait Network {
+    /// Returns what it is.
+    fn facts(&self) -> Facts<'_>;
+    /// Returns the pixels of its input, as [`Memory::pixels`].
+    fn pixels(&self) -> &[u8];
+    /// Lends its memory.
+    fn memory(&mut self) -> Memory<'_>;
+    /// Maps its input to logits.
+    ///
+    /// The bytes at [`Memory::pixels`] are pixel − 128 in two's complement while this runs.
+    ///
+    /// * `logits`: `[classes]` raw accumulators.
+    fn infer(&mut self, logits: &mut [i32]);
+}
+
+/// What a network is.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// First eight bytes of the sha256 of the quantized network.
+    pub hash: [u8; 8],
+    /// Shape of its input.
+    pub input: InputShape,
+    /// How a frame becomes the input.
+    pub preprocessing: Preprocessing,
+    /// Names of its classes, 2 to [`MAX_CLASSES`].
+    pub class_names: &'a [&'a str],
+    /// For [`confidences`].
+    pub confidence_multiplier: i64,
+    /// Least share of a sure winner, in 256ths.
+    pub unsure_below: u16,
+    /// Bytes of activations and scratch.
+    pub arena_bytes: u32,
+}
+
+/// What a picture is taken in with.
+pub struct Memory<'a> {
+    /// `[height][width][channels]` bytes of the input, 0 = black.
+    pub pixels: &'a mut [u8],
+    /// A whole frame, for preprocessing by `garment`.
+    pub frame: &'a mut [u8],
+    /// Sums, for preprocessing by `square`: as many as [`Square::cells`] says.
+    pub cells: &'a mut [Cell],
+}
+
+/// Bytes kept of a frame: `garment` needs a whole one, up to 64×64 gray; `square` needs none.
+pub const fn frame_bytes(preprocessing: Preprocessing) -> usize {
+    match preprocessing {
+        Preprocessing::Garment => 64 * 64,
+        Preprocessing::Square => 0,
+    }
+}
+
+/// Cells of the row-wise preprocessing.
+pub const fn cells(preprocessing: Preprocessing, input: InputShape) -> usize {
+    match preprocessing {
+        Preprocessing::Garment => 0,
+        Preprocessing::Square => Square::cells(input),
+    }
+}
+
 /// Screen width in pixels.
 pub const SCREEN_WIDTH: usize = ui::SIZE.width as usize;
 /// Screen height in pixels.
@@ -39,12 +103,16 @@ pub type Screen = Framebuffer<
 pub enum Event {
     /// The host asked who is there.
     Greeted,
-    /// A picture was classified; the screen changed.
-    Classified(Label, Answer),
-    /// The host fetched the screen.
+    /// The host asked for a class name.
+    Named,
+    /// A piece of a picture arrived; there are more to come.
+    Taken,
+    /// A picture was classified; the screen changed. [`App::answer`] has the answer.
+    Classified,
+    /// The host fetched a row of the screen.
     ScreenSent,
-    /// A frame was refused and the host was told.
-    Refused(ErrorCode),
+    /// A request was refused and the host was told.
+    Refused(Refusal),
 }
 
 /// What the board lends the app.
@@ -67,23 +135,42 @@ pub trait Port {
     }
 }
 
-/// Link, network and screen of one board. Everything is inside: no heap, about 60 KB at most.
-pub struct App {
-    decoder: Decoder<MAX_PAYLOAD>,
-    arena: Arena<{ model::ARENA_WORDS }>,
+/// A picture on its way in.
+#[derive(Debug, Clone, Copy)]
+struct Picture {
+    number: u32,
+    content: Content,
+    width: u16,
+    height: u16,
+    /// Bytes of the whole picture.
+    need: u32,
+    /// Bytes that came.
+    have: u32,
+    /// Row-wise preprocessing of a frame.
+    square: Option<Square>,
+}
+
+/// Link, network and screen of one board. Everything is inside: no heap.
+pub struct App<N> {
+    network: N,
+    receiver: Receiver<{ max_encoded(MAX_REQUEST) }>,
+    picture: Option<Picture>,
+    answer: Option<Answer>,
+    shares: [u16; MAX_CLASSES],
     screen: Screen,
 }
 
-impl Default for App {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl App {
+impl<N> App<N> {
     /// Makes an app with a blank screen; `const`, so that it can be a `static`.
-    pub const fn new() -> Self {
-        Self { decoder: Decoder::new(), arena: Arena::new(), screen: Screen::new() }
+    pub const fn new(network: N) -> Self {
+        Self {
+            network,
+            receiver: Receiver::new(),
+            picture: None,
+            answer: None,
+            shares: [0; MAX_CLASSES],
+            screen: Screen::new(),
+        }
     }
 
     /// Returns the screen, for boards with a display to copy it to.
@@ -91,93 +178,266 @@ impl App {
         &self.screen
     }
 
+    /// Returns the last answer.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
+    }
+}
+
+impl<N: Network> App<N> {
+    /// Returns the network.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// Returns the name of the last answer's class, if there was an answer and the picture showed something.
+    pub fn class_name(&self) -> Option<&str> {
+        let answer = self.answer.as_ref().filter(|answer| answer.verdict != Verdict::Nothing)?;
+        self.network.facts().class_names.get(usize::from(answer.class)).copied()
+    }
+
     /// Draws the first screen.
     pub fn welcome(&mut self) {
-        let Ok(()) = ui::welcome::draw(&mut self.screen, model::NAME);
+        let Ok(()) = ui::welcome::draw(&mut self.screen, self.network.facts().name);
     }
 
     /// Takes one byte from the host; answers through `port` where a frame ended with it.
     pub fn receive(&mut self, byte: u8, port: &mut impl Port) -> Option<Event> {
-        let event = match self.decoder.push(byte)? {
-            Ok(Header { kind: Kind::Hello, sequence }) => self.greet(sequence, port),
-            Ok(Header { kind: Kind::Classify, sequence }) => self.classify(sequence, port),
-            Ok(Header { kind: Kind::Screen, sequence }) => self.send_screen(sequence, port),
-            Ok(Header { sequence, .. }) => refuse(ErrorCode::BadKind, sequence, port),
-            Err(code) => refuse(code, 0, port),
+        if !self.receiver.push(byte) {
+            return None;
+        }
+        let event = match self.receiver.message() {
+            Some((sequence, Request::Hello)) => {
+                // Whoever greets begins anew: no picture of an earlier talk is gone on with.
+                self.picture = None;
+                greet(&self.network.facts(), sequence, port)
+            }
+            Some((sequence, Request::ClassName { index })) => {
+                match self.network.facts().class_names.get(usize::from(index)) {
+                    Some(name) => reply(sequence, &Reply::ClassName(cut_name(name)), Event::Named, port),
+                    None => refuse(Refusal::NoSuchIndex, sequence, port),
+                }
+            }
+            Some((sequence, Request::Picture(piece))) => {
+                match take(&piece, &mut self.picture, &mut self.network) {
+                    Err(refusal) => refuse(refusal, sequence, port),
+                    Ok(Progress::Repeated) => self.confirm(sequence, port),
+                    Ok(Progress::Advanced) => {
+                        self.classify_if_complete(port);
+                        self.confirm(sequence, port)
+                    }
+                }
+            }
+            Some((sequence, Request::ScreenRow { row })) => self.send_row(sequence, row, port),
+            None => refuse(Refusal::Damaged, 0, port),
         };
         Some(event)
     }
 
-    fn greet(&mut self, sequence: u8, port: &mut impl Port) -> Event {
-        let about = About {
-            model: model::NAME,
-            network_hash: model::NETWORK_HASH,
-            kernels: kernel::KERNEL_SET,
-            arena_bytes: 4 * model::ARENA_WORDS as u32,
-            tick_hz: port.tick_hz(),
-        };
-        emit(Kind::About, sequence, &about.to_bytes(), |byte| port.send(byte));
-        Event::Greeted
+    /// Tells how far the picture is, or its answer.
+    fn confirm(&mut self, sequence: u32, port: &mut impl Port) -> Event {
+        let Some(picture) = &self.picture else { return refuse(Refusal::OutOfOrder, sequence, port) };
+        match &self.answer {
+            Some(answer) if picture.have == picture.need => {
+                reply(sequence, &Reply::Answer(answer.clone()), Event::Classified, port)
+            }
+            _ => reply(sequence, &Reply::Taken { bytes: picture.have }, Event::Taken, port),
+        }
     }
 
-    fn classify(&mut self, sequence: u8, port: &mut impl Port) -> Event {
-        let Some(frame) = parse_frame(self.decoder.payload()) else {
-            return refuse(ErrorCode::BadPayload, sequence, port);
+    fn classify_if_complete(&mut self, port: &mut impl Port) {
+        let Some(picture) = self.picture.filter(|picture| picture.have == picture.need) else { return };
+        let seen = self.seen(&picture);
+        let classes = self.network.facts().class_names.len().min(MAX_CLASSES);
+        let mut room = [0; MAX_CLASSES];
+        let (Some(logits), Some(shares)) = (room.get_mut(..classes), self.shares.get_mut(..classes)) else {
+            return;
         };
-        let pixels = frame_to_pixels(&frame);
-        let mut logits = [0; CLASSES];
-        let input = quantize_pixels(&pixels);
+        flip_sign_bits(self.network.memory().pixels);
         port.paint_stack();
         let started = port.ticks();
-        model::infer(&input, &mut self.arena, &mut logits);
+        self.network.infer(logits);
         let ticks = port.ticks().wrapping_sub(started) & port.mask();
         let stack_bytes = port.stack_bytes();
-        let class = arg_max(&logits);
-        let answer = Answer { class: class as u8, logits, ticks, stack_bytes };
-        emit(Kind::Answer, sequence, &answer.to_bytes(), |byte| port.send(byte));
-        // arg_max is below CLASSES; the fall-back is never taken.
-        let label = Label::from_index(class).unwrap_or(Label::TShirt);
-        let shares = confidences(&logits, model::CONFIDENCE_MULTIPLIER);
-        let is_sure = shares.get(class).is_some_and(|&share| share >= model::UNSURE_BELOW);
-        let Ok(()) = ui::result::draw(&mut self.screen, &pixels, label, &shares, is_sure);
-        Event::Classified(label, answer)
+        flip_sign_bits(self.network.memory().pixels);
+        let facts = self.network.facts();
+        confidences(logits, facts.confidence_multiplier, shares);
+        let class = arg_max(logits);
+        let is_sure = shares.get(class).is_some_and(|&share| share >= facts.unsure_below);
+        let verdict = Verdict::of(seen, is_sure);
+        let mut all = heapless::Vec::new();
+        // There are at most MAX_CLASSES.
+        let _ = all.extend_from_slice(logits);
+        self.answer = Some(Answer { class: class as u8, verdict, logits: all, ticks, stack_bytes });
+        self.draw(class, verdict, classes);
     }
 
-    fn send_screen(&mut self, sequence: u8, port: &mut impl Port) -> Event {
-        let mut payload = [0; 6 + SCREEN_WIDTH];
-        payload[..2].copy_from_slice(&(SCREEN_WIDTH as u16).to_le_bytes());
-        payload[2..4].copy_from_slice(&(SCREEN_HEIGHT as u16).to_le_bytes());
-        for row in 0..SCREEN_HEIGHT {
-            payload[4..6].copy_from_slice(&(row as u16).to_le_bytes());
-            for (column, gray) in payload[6..].iter_mut().enumerate() {
-                let level =
-                    self.screen.pixel(Point::new(column as i32, row as i32)).map_or(0, |level| level.luma());
-                *gray = level * 17;
+    /// Whether a complete picture shows anything; makes the input where a frame was kept.
+    fn seen(&mut self, picture: &Picture) -> Seen {
+        let (rule, input) = (self.network.facts().preprocessing, self.network.facts().input);
+        let memory = self.network.memory();
+        match (picture.content, picture.square) {
+            (Content::Frame(format), None) => {
+                let bytes = memory.frame.get(..picture.need as usize).unwrap_or_default();
+                let frame = Frame::new(format, picture.width, picture.height, bytes);
+                frame.map_or(Seen::Nothing, |frame| frame_to_input(rule, input, &frame, memory.pixels))
             }
-            emit(Kind::ScreenRow, sequence, &payload, |byte| port.send(byte));
+            _ => seen(memory.pixels),
         }
-        Event::ScreenSent
+    }
+
+    fn draw(&mut self, class: usize, verdict: Verdict, classes: usize) {
+        let facts = self.network.facts();
+        let result = ui::result::Result {
+            input: facts.input,
+            pixels: self.network.pixels(),
+            names: facts.class_names,
+            shares: self.shares.get(..classes).unwrap_or_default(),
+            class,
+            verdict,
+        };
+        let Ok(()) = ui::result::draw(&mut self.screen, &result);
+    }
+
+    fn send_row(&self, sequence: u32, row: u16, port: &mut impl Port) -> Event {
+        if usize::from(row) >= SCREEN_HEIGHT {
+            return refuse(Refusal::NoSuchIndex, sequence, port);
+        }
+        let mut grays = [0; SCREEN_WIDTH];
+        for (column, gray) in grays.iter_mut().enumerate() {
+            let place = Point::new(column as i32, i32::from(row));
+            *gray = 17 * self.screen.pixel(place).map_or(0, |level| level.luma());
+        }
+        let row =
+            Reply::ScreenRow { width: SCREEN_WIDTH as u16, height: SCREEN_HEIGHT as u16, grays: &grays };
+        reply(sequence, &row, Event::ScreenSent, port)
     }
 }
 
-fn refuse(code: ErrorCode, sequence: u8, port: &mut impl Port) -> Event {
-    emit(Kind::Error, sequence, &[code as u8], |byte| port.send(byte));
-    Event::Refused(code)
+/// What a piece did to its picture.
+enum Progress {
+    Advanced,
+    /// It was there already: its confirmation got lost.
+    Repeated,
 }
 
-/// Reads a [`Kind::Classify`] payload: format u8, width u16, height u16, pixels.
-fn parse_frame(payload: &[u8]) -> Option<Frame<'_>> {
-    let (head, pixels) = payload.split_first_chunk::<5>()?;
-    let [format, w0, w1, h0, h1] = *head;
-    let format = PixelFormat::from_code(format)?;
-    Frame::new(format, u16::from_le_bytes([w0, w1]), u16::from_le_bytes([h0, h1]), pixels).ok()
+/// Takes a piece of a picture.
+fn take(
+    piece: &Piece<'_>,
+    current: &mut Option<Picture>,
+    network: &mut impl Network,
+) -> Result<Progress, Refusal> {
+    let same = current.filter(|picture| {
+        picture.number == piece.picture
+            && (picture.content, picture.width, picture.height) == (piece.content, piece.width, piece.height)
+    });
+    let mut picture = match same {
+        Some(picture) => picture,
+        None if piece.offset == 0 => {
+            network.memory().cells.fill(Cell::EMPTY);
+            Picture::begin(piece, network)?
+        }
+        None => return Err(Refusal::OutOfOrder),
+    };
+    let len = piece.bytes.len() as u32;
+    if same.is_some() && piece.offset.checked_add(len) == Some(picture.have) {
+        return Ok(Progress::Repeated);
+    }
+    if piece.offset != picture.have || len == 0 {
+        return Err(Refusal::OutOfOrder);
+    }
+    let group = match piece.content {
+        Content::Input => 1,
+        Content::Frame(format) => format.group() * format.bytes_per_pixel(),
+    };
+    if len > picture.need - picture.have || !piece.bytes.len().is_multiple_of(group) {
+        return Err(Refusal::BadPicture);
+    }
+    let memory = network.memory();
+    match &mut picture.square {
+        Some(square) => square.push(piece.bytes, memory.cells, memory.pixels),
+        None => {
+            let place = if piece.content == Content::Input { memory.pixels } else { memory.frame };
+            let start = piece.offset as usize;
+            let place = place.get_mut(start..start + piece.bytes.len()).ok_or(Refusal::BadPicture)?;
+            place.copy_from_slice(piece.bytes);
+        }
+    }
+    picture.have += len;
+    *current = Some(picture);
+    Ok(Progress::Advanced)
 }
 
-#[cfg(test)]
+impl Picture {
+    /// Checks what a first piece says of its picture.
+    fn begin(piece: &Piece<'_>, network: &mut impl Network) -> Result<Self, Refusal> {
+        let Facts { input, preprocessing, .. } = network.facts();
+        let (width, height) = (piece.width, piece.height);
+        let area = u32::from(width) * u32::from(height);
+        let (need, square) = match piece.content {
+            Content::Input => {
+                if (usize::from(height), usize::from(width)) != (input.height, input.width) {
+                    return Err(Refusal::BadPicture);
+                }
+                (Some(input.len() as u32), None)
+            }
+            Content::Frame(format) => {
+                let square = Square::new(input, format, width, height).ok_or(Refusal::BadPicture)?;
+                let need = area.checked_mul(format.bytes_per_pixel() as u32);
+                let is_streamed = preprocessing == Preprocessing::Square;
+                let room = network.memory().frame.len();
+                if !is_streamed && need.is_none_or(|need| need as usize > room) {
+                    return Err(Refusal::TooLarge);
+                }
+                (need, is_streamed.then_some(square))
+            }
+        };
+        let need = need.ok_or(Refusal::TooLarge)?;
+        Ok(Self { number: piece.picture, content: piece.content, width, height, need, have: 0, square })
+    }
+}
+
+fn greet(facts: &Facts<'_>, sequence: u32, port: &mut impl Port) -> Event {
+    let about = About {
+        version: VERSION,
+        model: cut_name(facts.name),
+        network_hash: facts.hash,
+        input: facts.input,
+        preprocessing: facts.preprocessing,
+        classes: facts.class_names.len() as u8,
+        kernels: kernel::KERNEL_SET,
+        arena_bytes: facts.arena_bytes,
+        tick_hz: port.tick_hz(),
+    };
+    reply(sequence, &Reply::About(about), Event::Greeted, port)
+}
+
+fn refuse(refusal: Refusal, sequence: u32, port: &mut impl Port) -> Event {
+    reply(sequence, &Reply::Refused(refusal), Event::Refused(refusal), port)
+}
+
+/// Sends a reply. Every reply fits, which a test of the protocol shows for the longest.
+fn reply(sequence: u32, message: &impl Serialize, event: Event, port: &mut impl Port) -> Event {
+    emit::<MAX_REPLY>(sequence, message, |byte| port.send(byte));
+    event
+}
+
+/// Pixel − 128, and back.
+fn flip_sign_bits(pixels: &mut [u8]) {
+    pixels.iter_mut().for_each(|pixel| *pixel ^= 0x80);
+}
+
+#[cfg(all(test, feature = "model"))]
 mod tests {
-    use shared::PIXELS;
+    use shared::fashion_mnist::{PIXELS, SHAPE};
+
+    use shared::image::PixelFormat;
 
     use super::*;
+    use crate::model::{self, Model};
+    use crate::nn::arena::Arena;
+
+    type TestApp = App<Model>;
 
     #[derive(Default)]
     struct Wire {
@@ -198,68 +458,180 @@ mod tests {
         }
     }
 
-    /// Sends a frame to a fresh app; returns the events and what came back.
-    fn exchange(app: &mut App, kind: Kind, payload: &[u8]) -> (Vec<Event>, Vec<(Header, Vec<u8>)>) {
+    /// Sends a request to an app and returns the event; `see` gets the reply.
+    fn exchange<T>(
+        app: &mut TestApp,
+        request: &Request<'_>,
+        see: impl FnOnce(u32, Reply<'_>) -> T,
+    ) -> (Event, T) {
         let (mut wire, mut events) = (Wire::default(), vec![]);
-        emit(kind, 42, payload, |byte| events.extend(app.receive(byte, &mut wire)));
-        let mut decoder = Decoder::<256>::new();
-        let mut replies = vec![];
-        for byte in wire.sent {
-            if let Some(header) = decoder.push(byte) {
-                replies.push((header.unwrap(), decoder.payload().to_vec()));
-            }
-        }
-        (events, replies)
+        emit::<MAX_REQUEST>(42, request, |byte| events.extend(app.receive(byte, &mut wire)));
+        let mut receiver = Receiver::<{ max_encoded(MAX_REPLY) }>::new();
+        let ended: Vec<usize> = (0..wire.sent.len()).filter(|&at| receiver.push(wire.sent[at])).collect();
+        assert_eq!((events.len(), ended.len()), (1, 1));
+        let (sequence, reply) = receiver.message().unwrap();
+        (events[0], see(sequence, reply))
     }
 
-    fn gray_frame(pixels: &[u8; PIXELS]) -> Vec<u8> {
-        [&[0, 28, 0, 28, 0][..], pixels].concat()
+    /// Shows a whole picture, piece by piece; returns the answer.
+    fn classify(app: &mut TestApp, picture: u32, frame: &[u8], size: [u16; 2], content: Content) -> Answer {
+        let mut offset = 0;
+        loop {
+            let bytes = &frame[offset..frame.len().min(offset + 240)];
+            let [height, width] = size;
+            let piece = Piece { picture, content, width, height, offset: offset as u32, bytes };
+            offset += bytes.len();
+            let (_, answer) = exchange(app, &Request::Picture(piece), |_, reply| match reply {
+                Reply::Taken { bytes } => {
+                    assert_eq!(bytes as usize, offset);
+                    None
+                }
+                Reply::Answer(answer) => Some(answer),
+                other => panic!("{other:?}"),
+            });
+            if let Some(answer) = answer {
+                assert_eq!(offset, frame.len());
+                return answer;
+            }
+        }
+    }
+
+    fn garment() -> [u8; PIXELS] {
+        core::array::from_fn(|index| (index * 7 % 200) as u8 * u8::from(index % 28 > 5))
+    }
+
+    fn logits(pixels: &[u8; PIXELS]) -> Vec<i32> {
+        let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
+        let (mut input, mut logits) = ([0; PIXELS], vec![0; model::CLASSES]);
+        shared::preprocess::quantize_pixels(pixels, &mut input);
+        model::PLAN.infer(&input, &mut arena.words, &mut logits).unwrap();
+        logits
     }
 
     #[test]
     fn a_greeting_tells_the_network_in_the_image() {
-        let (events, replies) = exchange(&mut App::new(), Kind::Hello, &[]);
-        assert_eq!(events, [Event::Greeted]);
-        let about = About::from_bytes(&replies[0].1).unwrap();
-        assert_eq!((about.model, about.network_hash), (model::NAME, model::NETWORK_HASH));
-        assert_eq!(replies[0].0.sequence, 42);
+        let mut app = TestApp::new(Model::new());
+        let (event, _) = exchange(&mut app, &Request::Hello, |sequence, reply| {
+            let Reply::About(about) = reply else { panic!("{reply:?}") };
+            assert_eq!((sequence, about.version), (42, VERSION));
+            assert_eq!((about.model, about.network_hash), (model::NAME, model::NETWORK_HASH));
+            assert_eq!((about.input, about.preprocessing), (SHAPE, Preprocessing::Garment));
+        });
+        assert_eq!(event, Event::Greeted);
+        for (index, name) in model::CLASS_NAMES.iter().enumerate() {
+            let request = Request::ClassName { index: index as u8 };
+            let (event, _) =
+                exchange(&mut app, &request, |_, reply| assert_eq!(reply, Reply::ClassName(name)));
+            assert_eq!(event, Event::Named);
+        }
+        let beyond = exchange(&mut app, &Request::ClassName { index: 10 }, |_, _| ());
+        assert_eq!(beyond.0, Event::Refused(Refusal::NoSuchIndex));
     }
 
     #[test]
     fn a_picture_is_answered_with_the_logits_of_the_interpreter() {
-        let pixels: [u8; PIXELS] =
-            core::array::from_fn(|index| (index * 7 % 200) as u8 * u8::from(index % 28 > 5));
-        let mut app = App::new();
-        let (events, replies) = exchange(&mut app, Kind::Classify, &gray_frame(&pixels));
-        let answer = Answer::from_bytes(&replies[0].1).unwrap();
-        let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
-        let mut logits = [0; CLASSES];
-        let frame = Frame::new(PixelFormat::Gray8, 28, 28, &pixels).unwrap();
-        let input = quantize_pixels(&frame_to_pixels(&frame));
-        model::PLAN.infer(&input, &mut arena.words, &mut logits).unwrap();
-        assert_eq!(answer.logits, logits);
-        assert_eq!(answer.ticks, 7);
-        assert!(matches!(events[..], [Event::Classified(label, _)] if label.index() == arg_max(&logits)));
-        let (_, rows) = exchange(&mut app, Kind::Screen, &[]);
-        assert_eq!(rows.len(), SCREEN_HEIGHT);
-        assert!(rows.iter().any(|(_, row)| row[6..].contains(&255)));
+        let pixels = garment();
+        let mut app = TestApp::new(Model::new());
+        let answer = classify(&mut app, 1, &pixels, [28, 28], Content::Input);
+        assert_eq!(&answer.logits[..], logits(&pixels));
+        assert_eq!((answer.ticks, usize::from(answer.class)), (7, arg_max(&logits(&pixels))));
+        assert_eq!(app.answer(), Some(&answer));
+        assert_eq!(app.class_name(), Some(model::CLASS_NAMES[usize::from(answer.class)]));
+        let mut brightest = 0;
+        for row in 0..SCREEN_HEIGHT as u16 {
+            exchange(&mut app, &Request::ScreenRow { row }, |_, reply| {
+                let Reply::ScreenRow { width, height, grays } = reply else { panic!("{reply:?}") };
+                assert_eq!((usize::from(width), usize::from(height)), (SCREEN_WIDTH, SCREEN_HEIGHT));
+                brightest = grays.iter().copied().max().max(Some(brightest)).unwrap();
+            });
+        }
+        assert_eq!(brightest, 255);
+        let beyond = Request::ScreenRow { row: SCREEN_HEIGHT as u16 };
+        assert_eq!(exchange(&mut app, &beyond, |_, _| ()).0, Event::Refused(Refusal::NoSuchIndex));
     }
 
     #[test]
-    fn what_is_no_frame_is_refused_and_the_next_one_works() {
-        let mut app = App::new();
-        for bad in
-            [&[][..], &[0, 28, 0, 28], &[9, 1, 0, 1, 0, 5], &[0, 2, 0, 2, 0, 1, 2, 3], &[0, 0, 0, 0, 0]]
-        {
-            let (events, replies) = exchange(&mut app, Kind::Classify, bad);
-            assert_eq!(events, [Event::Refused(ErrorCode::BadPayload)], "{bad:?}");
-            assert_eq!(replies[0].1, [ErrorCode::BadPayload as u8]);
+    fn a_camera_s_frame_is_answered_as_on_the_desktop() {
+        // A dark garment on a bright table, 64×32 in RGB565.
+        let (width, height) = (64u16, 32u16);
+        let bytes: Vec<u8> = (0..u32::from(width) * u32::from(height))
+            .flat_map(|at| {
+                let (x, y) = (at % 64, at / 64);
+                let is_inside = (20..44).contains(&x) && (4..30).contains(&y);
+                (if is_inside { 0x2104u16 + (x + y) as u16 } else { 0xe71c }).to_le_bytes()
+            })
+            .collect();
+        let frame = Frame::new(PixelFormat::Rgb565, width, height, &bytes).unwrap();
+        let mut pixels = [0; PIXELS];
+        assert_eq!(frame_to_input(model::PREPROCESSING, model::INPUT, &frame, &mut pixels), Seen::Something);
+        let content = Content::Frame(PixelFormat::Rgb565);
+        let answer = classify(&mut TestApp::new(Model::new()), 1, &bytes, [height, width], content);
+        assert_eq!(&answer.logits[..], logits(&pixels));
+        assert_ne!(answer.verdict, Verdict::Nothing);
+    }
+
+    #[test]
+    fn an_empty_picture_is_answered_with_nothing_there() {
+        let mut app = TestApp::new(Model::new());
+        let answer = classify(&mut app, 1, &[0; PIXELS], [28, 28], Content::Input);
+        assert_eq!((answer.verdict, app.class_name()), (Verdict::Nothing, None));
+        let wall = classify(&mut app, 2, &[200; 64 * 64], [64, 64], Content::Frame(PixelFormat::Gray8));
+        assert_eq!(wall.verdict, Verdict::Nothing);
+        assert_ne!(classify(&mut app, 3, &garment(), [28, 28], Content::Input).verdict, Verdict::Nothing);
+    }
+
+    #[test]
+    fn a_repeated_piece_is_confirmed_and_a_missing_one_is_told() {
+        let pixels = garment();
+        let mut app = TestApp::new(Model::new());
+        let piece = |picture, offset: usize, end: usize| {
+            let bytes = &pixels[offset..end];
+            let offset = offset as u32;
+            let piece = Piece { picture, content: Content::Input, width: 28, height: 28, offset, bytes };
+            Request::Picture(piece)
+        };
+        let taken = |bytes| move |_, reply: Reply<'_>| assert_eq!(reply, Reply::Taken { bytes });
+        exchange(&mut app, &piece(1, 0, 300), taken(300));
+        exchange(&mut app, &piece(1, 0, 300), taken(300));
+        let skipped = exchange(&mut app, &piece(1, 600, 784), |_, _| ());
+        assert_eq!(skipped.0, Event::Refused(Refusal::OutOfOrder));
+        exchange(&mut app, &piece(1, 300, 600), taken(600));
+        let first = exchange(&mut app, &piece(1, 600, 784), |_, reply| format!("{reply:?}"));
+        let again = exchange(&mut app, &piece(1, 600, 784), |_, reply| format!("{reply:?}"));
+        assert_eq!((first.0, &first), (Event::Classified, &again));
+        let late = exchange(&mut app, &piece(2, 300, 600), |_, _| ());
+        assert_eq!(late.0, Event::Refused(Refusal::OutOfOrder), "of a picture that did not begin");
+        let answer = classify(&mut app, 2, &pixels, [28, 28], Content::Input);
+        assert_eq!(&answer.logits[..], logits(&pixels));
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused_and_the_next_one_works() {
+        let mut app = TestApp::new(Model::new());
+        let bytes = [9; 900];
+        let gray = Content::Frame(PixelFormat::Gray8);
+        let yuv = Content::Frame(PixelFormat::Yuv422);
+        for (content, width, height, len, refusal) in [
+            (Content::Input, 28, 27, 784, Refusal::BadPicture),
+            (Content::Input, 28, 28, 785, Refusal::BadPicture),
+            (Content::Input, 28, 28, 0, Refusal::OutOfOrder),
+            (gray, 0, 9, 9, Refusal::BadPicture),
+            (gray, 3, 3, 10, Refusal::BadPicture),
+            (gray, 65, 64, 65, Refusal::TooLarge),
+            (gray, u16::MAX, u16::MAX, 65, Refusal::TooLarge),
+            (yuv, 3, 3, 12, Refusal::BadPicture),
+            (yuv, 4, 4, 6, Refusal::BadPicture),
+        ] {
+            let piece = Piece { picture: 7, content, width, height, offset: 0, bytes: &bytes[..len] };
+            let (event, _) = exchange(&mut app, &Request::Picture(piece), |sequence, reply| {
+                assert_eq!((sequence, reply), (42, Reply::Refused(refusal)));
+            });
+            assert_eq!(event, Event::Refused(refusal), "{content:?} {width}×{height}");
         }
-        let (events, _) = exchange(&mut app, Kind::About, &[]);
-        assert_eq!(events, [Event::Refused(ErrorCode::BadKind)]);
-        let (events, _) = exchange(&mut app, Kind::Classify, &[0; MAX_PAYLOAD + 1]);
-        assert_eq!(events[0], Event::Refused(ErrorCode::TooLong));
-        let (events, _) = exchange(&mut app, Kind::Classify, &gray_frame(&[0; PIXELS]));
-        assert!(matches!(events[..], [Event::Classified(..)]));
+        let mut wire = Wire::default();
+        let events: Vec<Event> =
+            [0, 3, 9, 9, 0].into_iter().filter_map(|byte| app.receive(byte, &mut wire)).collect();
+        assert_eq!(events, [Event::Refused(Refusal::Damaged)]);
+        classify(&mut app, 8, &garment(), [28, 28], Content::Input);
     }
 }

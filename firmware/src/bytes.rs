@@ -21,6 +21,13 @@ impl<const BYTES: usize> Aligned<BYTES> {
     }
 }
 
+/// Views bytes as signed ones.
+pub const fn signed<const N: usize>(bytes: &[u8; N]) -> &[i8; N] {
+    // SAFETY: u8 and i8 have the same size and alignment and take every bit pattern; the result borrows what
+    // `bytes` borrows.
+    unsafe { &*bytes.as_ptr().cast::<[i8; N]>() }
+}
+
 /// Views words as signed bytes, the lowest of each first.
 pub const fn of_words(words: &[u32]) -> &[i8] {
     // SAFETY: i8 has no alignment and takes every bit pattern; the result borrows what `words` borrows.

@@ -10,8 +10,8 @@
 //!   chip all call it; nothing reimplements it. That is what makes "every logit equal" a plain `==`.
 //! * [`model`] includes the network that `host codegen` generated: a [plan](nn::plan) with its constants
 //!   in flash, places in memory that the compiler checks.
-//! * [`app`] turns bytes into events and answers. A board lends it a [`Port`](app::Port): a way to send
-//!   a byte and a clock. All that can go wrong on a wire is tested on the desktop.
+//! * [`app`] turns bytes into events and answers, with any [`Network`](app::Network). A board lends it a
+//!   [`Port`](app::Port): a way to send a byte and a clock. All that can go wrong on a wire is tested on the desktop.
 //! * [`ui`] draws on any embedded-graphics target.
 //!
 //! Boards (`boards/<name>`) hold clocks, pins, memory layout and a loop; no logic that a desktop test
@@ -19,7 +19,6 @@
 //! on cores with DSP instructions, to the wrappers of assembly in [`nn::kernel`].
 #![cfg_attr(not(test), no_std)]
 
-#[cfg(feature = "model")]
 pub mod app;
 pub mod bytes;
 #[cfg(feature = "model")]

@@ -4,4 +4,65 @@
 //! `models/small`. The generated file holds the constants, [`PLAN`] to be run step by step, and [`infer`],
 //! the same steps with every shape a constant.
 
+use crate::app::{Facts, Memory, Network, cells, frame_bytes};
+use crate::bytes::signed;
+use shared::preprocess::square::Cell;
+
 include!(env!("FIRMWARE_NETWORK"));
+
+/// The network with its memory.
+pub struct Model {
+    /// `[height][width][channels]`.
+    pixels: [u8; INPUT_LEN],
+    frame: [u8; frame_bytes(PREPROCESSING)],
+    cells: [Cell; cells(PREPROCESSING, INPUT)],
+    arena: Arena<ARENA_WORDS>,
+}
+
+impl Model {
+    /// Makes the memory; `const`, so that it can be a `static`.
+    pub const fn new() -> Self {
+        Self {
+            pixels: [0; INPUT_LEN],
+            frame: [0; frame_bytes(PREPROCESSING)],
+            cells: [Cell::EMPTY; cells(PREPROCESSING, INPUT)],
+            arena: Arena::new(),
+        }
+    }
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Network for Model {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            name: NAME,
+            hash: NETWORK_HASH,
+            input: INPUT,
+            preprocessing: PREPROCESSING,
+            class_names: CLASS_NAMES,
+            confidence_multiplier: CONFIDENCE_MULTIPLIER,
+            unsure_below: UNSURE_BELOW,
+            arena_bytes: 4 * ARENA_WORDS as u32,
+        }
+    }
+
+    fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    fn memory(&mut self) -> Memory<'_> {
+        Memory { pixels: &mut self.pixels, frame: &mut self.frame, cells: &mut self.cells }
+    }
+
+    fn infer(&mut self, logits: &mut [i32]) {
+        // The app asks the facts for the number of classes.
+        if let Ok(logits) = logits.try_into() {
+            infer(signed(&self.pixels), &mut self.arena, logits);
+        }
+    }
+}

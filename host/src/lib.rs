@@ -23,6 +23,7 @@ pub mod plan;
 pub mod quantize;
 pub mod report;
 pub mod runtime;
+pub mod task;
 pub mod train;
 
 use std::path::PathBuf;

@@ -12,7 +12,9 @@ use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
 use crate::quantize::LayerGrid;
 use crate::quantize::network::{FirmwareNetwork, QuantizedNetwork};
-use crate::train::{NetName, Recipe};
+use crate::task::Task;
+use crate::train::architecture::{LayerSpec, NetworkError};
+use crate::train::{Architecture, Recipe};
 
 /// A folder under `models/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,11 @@ pub struct Manifest {
     /// Name of the model: its folder's.
     pub name: String,
     /// Name of the network.
-    pub network: NetName,
+    pub network: String,
+    /// Layers of the network.
+    pub layers: Vec<LayerSpec>,
+    /// What it classifies.
+    pub task: Task,
     /// What it was trained on.
     pub dataset: DatasetEntry,
     /// Seed of everything random.
@@ -74,7 +80,7 @@ pub struct DatasetEntry {
 /// Images of one class taken for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
-    /// What they are, 0..=9.
+    /// Class of the images.
     pub label: usize,
     /// What they are taken for.
     pub predicted: usize,
@@ -100,6 +106,16 @@ pub struct TeacherAccuracies {
     pub validation: f64,
     /// On the test images.
     pub test: f64,
+}
+
+impl Manifest {
+    /// Returns the network with its task.
+    ///
+    /// # Errors
+    /// [`NetworkError`] where the layers do not fit the task.
+    pub fn architecture(&self) -> Result<Architecture, NetworkError> {
+        Architecture::new(self.network.clone(), self.layers.clone(), self.task.clone())
+    }
 }
 
 impl ModelDir {
@@ -240,9 +256,10 @@ impl ModelDir {
         if !path.exists() {
             return Ok(None);
         }
-        let model = proto::read(&path)?;
+        let (model, file) = (proto::read(&path)?, path.display().to_string());
         // Unsupported graphs are refused here rather than by an engine in its own words.
-        float::layers(&model, &path.display().to_string())?;
+        let layers = float::layers(&model, &file)?;
+        float::task(&model, &layers, &file)?;
         Ok(Some(model))
     }
 
@@ -264,6 +281,14 @@ impl ModelDir {
     pub fn read_firmware(&self) -> Result<FirmwareNetwork> {
         let network = self.read_int8()?.1.to_firmware();
         network.with_context(|| format!("{}", self.int8_onnx().display()))
+    }
+
+    /// Returns what the model classifies, as its int8 ONNX file says.
+    ///
+    /// # Errors
+    /// As [`ModelDir::read_int8`].
+    pub fn task(&self) -> Result<Task> {
+        Ok(self.read_int8()?.1.task)
     }
 
     /// Returns what the firmware's confidences are scaled with: the manifest's, or nothing special.

@@ -15,15 +15,34 @@ use crate::nn::plan::{Operator, Plan, Step};
 use crate::nn::requantize::Requantization;
 #[allow(unused_imports)]
 use crate::nn::window::Window;
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
 
 /// Name of the network.
 pub const NAME: &str = "small";
 /// What the plan was made for.
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
-pub const NETWORK_HASH: [u8; 8] = [20, 237, 143, 231, 191, 206, 157, 79];
+pub const NETWORK_HASH: [u8; 8] = [63, 49, 233, 82, 67, 139, 185, 231];
+/// Shape of the input: 28×28 gray.
+pub const INPUT: InputShape = InputShape { height: 28, width: 28, channels: 1 };
+/// How a frame becomes the input.
+pub const PREPROCESSING: Preprocessing = Preprocessing::Garment;
+/// Names of the classes, in the order of the logits.
+pub const CLASS_NAMES: &[&str] = &[
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
 /// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
-pub const CONFIDENCE_MULTIPLIER: i32 = 112091412;
+pub const CONFIDENCE_MULTIPLIER: i64 = 112091412;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
 pub const UNSURE_BELOW: u16 = 203;
 
@@ -153,13 +172,21 @@ pub const PLAN: Plan<'static> = match Plan::new(STEPS) {
 };
 /// Words of activations and scratch that one inference needs.
 pub const ARENA_WORDS: usize = PLAN.arena_words();
+/// Values of an input: height × width × channels.
+pub const INPUT_LEN: usize = INPUT.len();
+/// Number of classes.
+pub const CLASSES: usize = CLASS_NAMES.len();
 
-/// Maps an image, `[28][28]` i8 with zero point -128, to ten logits; see [`Plan::infer`].
+const _: () = assert!(INPUT.is_valid() && PREPROCESSING.fits(INPUT), "no such input");
+const _: () = assert!(PLAN.input_len() == INPUT_LEN, "the steps read another input");
+const _: () = assert!(PLAN.classes() == CLASSES, "the steps yield another number of logits");
+
+/// Maps an image, `[height][width][channels]` i8 with zero point -128, to one logit a class; see [`Plan::infer`].
 ///
 /// Every shape and place is a constant here, and the arena has the right size by its type. Not inlined, so
 /// that the linked image shows what an inference takes.
 #[inline(never)]
-pub fn infer(image: &[i8; shared::PIXELS], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; shared::CLASSES]) {
+pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; CLASSES]) {
     let words = &mut arena.words[..];
     STEP0.run(image, words, logits);
     STEP1.run(image, words, logits);

@@ -1,283 +1,203 @@
-//! The serial frame between host and board: parse, emit, CRC.
+//! Messages between host and board, and the frames that carry them.
 //!
 //! ```text
-//! 'F' 'M' | kind u8 | sequence u8 | length u16 | payload (length bytes) | CRC-32 of kind..payload
+//! 0x00 | COBS( postcard(sequence u32, message) | CRC-32 of those bytes, little endian ) | 0x00
 //! ```
 //!
-//! Numbers are little endian; the CRC is CRC-32/ISO-HDLC (that of Ethernet and zip). A reply repeats
-//! the sequence number of its request. A frame cut off on the way swallows the beginning of the next
-//! one, fails its CRC, and the sender tries again: nothing is ever taken for what it is not.
+//! COBS removes zeros from what it encodes, so a zero always ends a frame: a damaged frame costs itself and no
+//! other. The CRC is CRC-32/ISO-HDLC (that of Ethernet and zip). A reply repeats its request's sequence number;
+//! the host counts requests in 32 bits and repeats a number only when it repeats the request, so that a late
+//! reply is never taken for another's. Source of the encodings: <https://postcard.jamesmunns.com/wire-format>
+//! and Cheshire, Baker, *Consistent Overhead Byte Stuffing* (1999).
+//!
+//! A picture goes in pieces of whole pixels, at most [`MAX_PIECE`] bytes each. The board confirms each with how
+//! far it is, and the last one with the answer; a repeated piece is confirmed again and not taken twice.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use heapless::Vec;
+use serde::{Deserialize, Serialize};
 
-use crate::CLASSES;
+use crate::MAX_CLASSES;
+use crate::image::PixelFormat;
+use crate::input::InputShape;
+use crate::preprocess::{Preprocessing, Seen};
 
-/// Version of this protocol, sent in the answer to [`Kind::Hello`].
-pub const VERSION: u8 = 1;
-/// First two bytes of every frame.
-pub const MAGIC: [u8; 2] = *b"FM";
-/// Bytes of a frame besides its payload.
-pub const OVERHEAD: usize = 10;
+/// Version of this protocol, the first field of [`About`].
+pub const VERSION: u8 = 2;
+/// Most bytes of a picture in one [`Request::Picture`]; a multiple of every pixel group's size.
+pub const MAX_PIECE: usize = 960;
+/// Longest message a board receives: the head of a [`Request::Picture`], a piece, and the CRC.
+pub const MAX_REQUEST: usize = MAX_PIECE + 40;
+/// Longest message a board sends: an [`Answer`] for [`MAX_CLASSES`] classes, or a [`Reply::ScreenRow`].
+pub const MAX_REPLY: usize = 5 * MAX_CLASSES + 60;
+/// Longest name of a network or class that is sent whole, in bytes.
+pub const MAX_NAME: usize = 128;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+const CRC_BYTES: usize = 4;
 
-/// What a frame is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Returns the most bytes that a message of so many bytes takes between its zeros.
+pub const fn max_encoded(message: usize) -> usize {
+    message + message / 254 + 1
+}
+
+/// What the host asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Who is there? Answered with [`Reply::About`].
+    Hello,
+    /// What is class `index` called? Answered with [`Reply::ClassName`].
+    ClassName {
+        /// Below [`About::classes`].
+        index: u8,
+    },
+    /// A piece of a picture. Answered with [`Reply::Taken`], the last one with [`Reply::Answer`].
+    Picture(#[serde(borrow)] Piece<'a>),
+    /// What does row `row` of the screen show? Answered with [`Reply::ScreenRow`].
+    ScreenRow {
+        /// From 0, top to bottom.
+        row: u16,
+    },
+}
+
+/// What the bytes of a picture are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum Kind {
-    /// Host asks who is there; no payload.
-    Hello = 1,
-    /// Host sends a frame: format u8, width u16, height u16, pixels.
-    Classify = 2,
-    /// Host asks for the picture on the screen; no payload.
-    Screen = 3,
-    /// Board answers [`Kind::Hello`] with [`About`].
-    About = 0x81,
-    /// Board answers [`Kind::Classify`] with [`Answer`].
-    Answer = 0x82,
-    /// Board sends a row of its screen, top to bottom: width u16, height u16, row u16, gray bytes.
-    ScreenRow = 0x83,
-    /// Board could not do it: one byte, an [`ErrorCode`].
-    Error = 0xff,
+pub enum Content {
+    /// The network's input itself, `[height][width][channels]`, 0 = black.
+    Input,
+    /// A camera's frame, of which the board makes the input.
+    Frame(PixelFormat),
 }
 
-impl Kind {
-    const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Hello),
-            2 => Some(Self::Classify),
-            3 => Some(Self::Screen),
-            0x81 => Some(Self::About),
-            0x82 => Some(Self::Answer),
-            0x83 => Some(Self::ScreenRow),
-            0xff => Some(Self::Error),
-            _ => None,
-        }
-    }
+/// Bytes of a picture, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece<'a> {
+    /// Number of the picture; another one than the last begins a new picture.
+    pub picture: u32,
+    /// What the bytes are.
+    pub content: Content,
+    /// Width of the whole picture in pixels.
+    pub width: u16,
+    /// Height of the whole picture in pixels.
+    pub height: u16,
+    /// Bytes of the picture before this piece.
+    pub offset: u32,
+    /// The piece: whole groups of pixels.
+    #[serde(borrow)]
+    pub bytes: &'a [u8],
 }
 
-/// Why the board refused a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the board replies.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put the answer on")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// Who is there.
+    About(#[serde(borrow)] About<'a>),
+    /// Name of a class, at most [`MAX_NAME`] bytes of it.
+    ClassName(&'a str),
+    /// A piece arrived.
+    Taken {
+        /// Bytes of the picture so far.
+        bytes: u32,
+    },
+    /// A picture was classified.
+    Answer(Answer),
+    /// A row of the screen.
+    ScreenRow {
+        /// Width of the screen in pixels.
+        width: u16,
+        /// Height of the screen in pixels.
+        height: u16,
+        /// `[width]` gray bytes.
+        #[serde(borrow)]
+        grays: &'a [u8],
+    },
+    /// The board could not do it.
+    Refused(Refusal),
+}
+
+/// Why the board refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum ErrorCode {
-    /// The checksum is wrong: send it again.
-    BadCrc = 1,
-    /// The payload is longer than the board's buffer.
-    TooLong = 2,
-    /// The kind is unknown or not for a board.
-    BadKind = 3,
-    /// The payload does not hold what its kind promises.
-    BadPayload = 4,
+pub enum Refusal {
+    /// The frame is damaged: send the request again. The reply's sequence number is 0.
+    Damaged,
+    /// The picture's size, format or length is none that the board takes.
+    BadPicture,
+    /// The frame is larger than the board's memory for a whole frame, which its preprocessing needs.
+    TooLarge,
+    /// A piece came out of order: begin the picture again.
+    OutOfOrder,
+    /// There is no such class or row.
+    NoSuchIndex,
 }
 
-impl ErrorCode {
-    /// Returns the error numbered `code`.
-    pub const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::BadCrc),
-            2 => Some(Self::TooLong),
-            3 => Some(Self::BadKind),
-            4 => Some(Self::BadPayload),
-            _ => None,
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Damaged => "the request arrived damaged",
+            Self::BadPicture => "the picture's size or format is not one it takes",
+            Self::TooLarge => "the frame is larger than its memory",
+            Self::OutOfOrder => "a piece of the picture is missing",
+            Self::NoSuchIndex => "there is no such class or row",
+        })
+    }
+}
+
+/// How far an answer is to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Verdict {
+    /// The picture shows nothing; class and logits mean nothing.
+    Nothing,
+    /// The winner's probability is below the model's threshold.
+    Unsure,
+    /// The winner's probability reaches the threshold.
+    Sure,
+}
+
+impl Verdict {
+    /// Judges a winner.
+    pub const fn of(seen: Seen, is_sure: bool) -> Self {
+        match (seen, is_sure) {
+            (Seen::Nothing, _) => Self::Nothing,
+            (Seen::Something, false) => Self::Unsure,
+            (Seen::Something, true) => Self::Sure,
         }
-    }
-}
-
-/// A frame that arrived whole; the payload lies in the [`Decoder`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// What it is about.
-    pub kind: Kind,
-    /// Sequence number, to be repeated in the reply.
-    pub sequence: u8,
-}
-
-/// Emits a frame byte by byte into `sink`. Payloads over 65,535 bytes are cut there; no caller has one.
-pub fn emit(kind: Kind, sequence: u8, payload: &[u8], mut sink: impl FnMut(u8)) {
-    let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
-    let [low, high] = (payload.len() as u16).to_le_bytes();
-    let head = [kind as u8, sequence, low, high];
-    let mut digest = CRC.digest();
-    digest.update(&head);
-    digest.update(payload);
-    let crc = digest.finalize().to_le_bytes();
-    for &byte in MAGIC.iter().chain(&head).chain(payload).chain(&crc) {
-        sink(byte);
-    }
-}
-
-/// Where in a frame the decoder stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Magic { seen: usize },
-    Head { seen: usize },
-    Payload { left: usize },
-    Crc { seen: usize },
-}
-
-/// Collects bytes into frames of at most `N` payload bytes.
-///
-/// ```
-/// use shared::protocol::{Decoder, Kind, emit};
-/// let mut decoder = Decoder::<16>::new();
-/// let mut arrived = None;
-/// emit(Kind::Classify, 7, b"garment", |byte| {
-///     if let Some(frame) = decoder.push(byte) {
-///         arrived = Some(frame);
-///     }
-/// });
-/// assert_eq!(arrived.unwrap().unwrap().sequence, 7);
-/// assert_eq!(decoder.payload(), b"garment");
-/// ```
-#[derive(Debug)]
-pub struct Decoder<const N: usize> {
-    place: Place,
-    head: [u8; 4],
-    crc: [u8; 4],
-    payload: Vec<u8, N>,
-}
-
-impl<const N: usize> Default for Decoder<N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<const N: usize> Decoder<N> {
-    /// Makes an empty decoder.
-    pub const fn new() -> Self {
-        Self { place: Place::Magic { seen: 0 }, head: [0; 4], crc: [0; 4], payload: Vec::new() }
-    }
-
-    /// Returns the payload of the frame that [`Decoder::push`] reported last.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Forgets a frame that began, as after a time-out.
-    pub fn reset(&mut self) {
-        self.place = Place::Magic { seen: 0 };
-    }
-
-    /// Takes one byte; returns a frame or an error where one ended with it.
-    ///
-    /// # Errors
-    /// [`ErrorCode::TooLong`] at the header of a frame that cannot fit, [`ErrorCode::BadCrc`] and
-    /// [`ErrorCode::BadKind`] at its end. The decoder then looks for the next magic bytes.
-    pub fn push(&mut self, byte: u8) -> Option<Result<Header, ErrorCode>> {
-        match self.place {
-            Place::Magic { seen } => {
-                let matches = byte == MAGIC[seen];
-                self.place = match (matches, seen) {
-                    (true, 0) => Place::Magic { seen: 1 },
-                    (true, _) => Place::Head { seen: 0 },
-                    // "FFM" still begins a frame.
-                    (false, _) => Place::Magic { seen: usize::from(byte == MAGIC[0]) },
-                };
-                None
-            }
-            Place::Head { seen } => {
-                self.head[seen] = byte;
-                self.place = Place::Head { seen: seen + 1 };
-                if seen + 1 == self.head.len() { self.begin_payload() } else { None }
-            }
-            Place::Payload { left } => {
-                // The length was checked against N, so this always fits.
-                let _ = self.payload.push(byte);
-                self.place =
-                    if left == 1 { Place::Crc { seen: 0 } } else { Place::Payload { left: left - 1 } };
-                None
-            }
-            Place::Crc { seen } => {
-                self.crc[seen] = byte;
-                self.place = Place::Crc { seen: seen + 1 };
-                if seen + 1 == self.crc.len() { Some(self.finish()) } else { None }
-            }
-        }
-    }
-
-    fn begin_payload(&mut self) -> Option<Result<Header, ErrorCode>> {
-        let length = usize::from(u16::from_le_bytes([self.head[2], self.head[3]]));
-        self.payload.clear();
-        if length > N {
-            self.reset();
-            return Some(Err(ErrorCode::TooLong));
-        }
-        self.place = if length == 0 { Place::Crc { seen: 0 } } else { Place::Payload { left: length } };
-        None
-    }
-
-    fn finish(&mut self) -> Result<Header, ErrorCode> {
-        self.reset();
-        let mut digest = CRC.digest();
-        digest.update(&self.head);
-        digest.update(&self.payload);
-        if digest.finalize() != u32::from_le_bytes(self.crc) {
-            return Err(ErrorCode::BadCrc);
-        }
-        let kind = Kind::from_code(self.head[0]).ok_or(ErrorCode::BadKind)?;
-        Ok(Header { kind, sequence: self.head[1] })
     }
 }
 
 /// Result of one inference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Arg-max of the logits, lowest index on ties.
     pub class: u8,
-    /// Raw accumulators of the last layer.
-    pub logits: [i32; CLASSES],
+    /// How far to trust it.
+    pub verdict: Verdict,
+    /// Raw accumulators of the last layer, one a class.
+    pub logits: Vec<i32, MAX_CLASSES>,
     /// Clock ticks the inference took.
     pub ticks: u32,
     /// Bytes of stack the inference took, by painting; 0 where the board does not measure it.
     pub stack_bytes: u32,
 }
 
-impl Answer {
-    /// Bytes of an answer's payload.
-    pub const BYTES: usize = 1 + 4 * CLASSES + 8;
-
-    /// Returns the payload.
-    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        bytes[0] = self.class;
-        let words = self
-            .logits
-            .iter()
-            .map(|logit| logit.to_le_bytes())
-            .chain([self.ticks.to_le_bytes(), self.stack_bytes.to_le_bytes()]);
-        for (place, word) in bytes[1..].chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word);
-        }
-        bytes
-    }
-
-    /// Reads a payload; `None` where its length or class is wrong.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; Self::BYTES] = bytes.try_into().ok()?;
-        let word = |index: usize| {
-            let at = 1 + 4 * index;
-            [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]
-        };
-        let class = bytes[0];
-        let logits = core::array::from_fn(|index| i32::from_le_bytes(word(index)));
-        let ticks = u32::from_le_bytes(word(CLASSES));
-        let stack_bytes = u32::from_le_bytes(word(CLASSES + 1));
-        (usize::from(class) < CLASSES).then_some(Self { class, logits, ticks, stack_bytes })
-    }
-}
-
 /// What a board says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About<'a> {
-    /// Name of the network in the image.
+    /// [`VERSION`]. First, so that every version can read it.
+    pub version: u8,
+    /// Name of the network in the image, at most [`MAX_NAME`] bytes of it.
     pub model: &'a str,
     /// First eight bytes of the sha256 of the quantized network.
     pub network_hash: [u8; 8],
+    /// Input of the network.
+    pub input: InputShape,
+    /// How it makes the input of a frame.
+    pub preprocessing: Preprocessing,
+    /// Number of classes.
+    pub classes: u8,
     /// `scalar` or `dsp`.
     pub kernels: &'a str,
     /// Bytes of the activation arena.
@@ -286,53 +206,129 @@ pub struct About<'a> {
     pub tick_hz: u32,
 }
 
-impl<'a> About<'a> {
-    /// Most bytes that an `About` takes.
-    pub const MAX_BYTES: usize = 1 + 8 + 4 + 4 + 2 + 32 + 16;
+/// Cuts a name between letters so that it has at most [`MAX_NAME`] bytes.
+///
+/// ```
+/// use shared::protocol::{MAX_NAME, cut_name};
+/// assert_eq!(cut_name("Ärmel"), "Ärmel");
+/// assert_eq!(cut_name(&"Ä".repeat(100)), "Ä".repeat(MAX_NAME / 2));
+/// ```
+pub fn cut_name(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or(name)
+}
 
-    /// Returns the payload; names longer than 32 and 16 bytes are cut between letters.
-    pub fn to_bytes(&self) -> Vec<u8, { About::MAX_BYTES }> {
-        let mut bytes = Vec::new();
-        let mut put = |part: &[u8]| {
-            let _ = bytes.extend_from_slice(part);
-        };
-        put(&[VERSION]);
-        put(&self.network_hash);
-        put(&self.arena_bytes.to_le_bytes());
-        put(&self.tick_hz.to_le_bytes());
-        for (text, most) in [(self.model, 32), (self.kernels, 16)] {
-            let text = &text.as_bytes()[..text.floor_char_boundary(most)];
-            put(&[text.len() as u8]);
-            put(text);
-        }
-        bytes
+/// Emits a frame byte by byte into `sink`.
+///
+/// * `N`: at least the message's length with its CRC, as [`MAX_REQUEST`] and [`MAX_REPLY`] are.
+///
+/// Returns whether the message fitted; nothing is emitted otherwise.
+pub fn emit<const N: usize>(sequence: u32, message: &impl Serialize, mut sink: impl FnMut(u8)) -> bool {
+    let mut bytes = [0; N];
+    let Some(room) = bytes.get_mut(..N.saturating_sub(CRC_BYTES)) else { return false };
+    let Ok(body) = postcard::to_slice(&(sequence, message), room) else { return false };
+    let length = body.len();
+    let crc = CRC.checksum(body).to_le_bytes();
+    if let Some(end) = bytes.get_mut(length..length + CRC_BYTES) {
+        end.copy_from_slice(&crc);
     }
+    let message = bytes.get(..length + CRC_BYTES).unwrap_or_default();
+    sink(0);
+    stuff(message, &mut sink);
+    sink(0);
+    true
+}
 
-    /// Reads a payload; `None` where it is of another version, cut off or not UTF-8.
-    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
-        let (version, bytes) = bytes.split_first()?;
-        let (network_hash, bytes) = bytes.split_first_chunk::<8>()?;
-        let (arena, bytes) = bytes.split_first_chunk::<4>()?;
-        let (tick_hz, bytes) = bytes.split_first_chunk::<4>()?;
-        let (model, bytes) = split_text(bytes)?;
-        let (kernels, bytes) = split_text(bytes)?;
-        if *version != VERSION || !bytes.is_empty() {
-            return None;
-        }
-        Some(Self {
-            model,
-            network_hash: *network_hash,
-            kernels,
-            arena_bytes: u32::from_le_bytes(*arena),
-            tick_hz: u32::from_le_bytes(*tick_hz),
-        })
+/// COBS: every run of bytes up to a zero, or of 254 bytes, is preceded by its length plus one.
+fn stuff(message: &[u8], sink: &mut impl FnMut(u8)) {
+    let mut rest = message;
+    loop {
+        let run = rest.iter().take(254).take_while(|&&byte| byte != 0).count();
+        let (bytes, after) = rest.split_at_checked(run).unwrap_or((rest, &[]));
+        sink(run as u8 + 1);
+        bytes.iter().for_each(|&byte| sink(byte));
+        rest = match after {
+            [] => return,
+            // The zero is what the run's end stands for, unless the run is full; after a last zero comes an empty run.
+            [0, tail @ ..] if run < 254 => tail,
+            tail => tail,
+        };
     }
 }
 
-fn split_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (&length, bytes) = bytes.split_first()?;
-    let (text, rest) = bytes.split_at_checked(usize::from(length))?;
-    Some((core::str::from_utf8(text).ok()?, rest))
+/// Collects bytes into frames of at most `N` encoded bytes; see [`max_encoded`].
+///
+/// ```
+/// use shared::protocol::{Receiver, Request, emit};
+/// let mut receiver = Receiver::<64>::new();
+/// let mut arrived = None;
+/// emit::<64>(7, &Request::ScreenRow { row: 3 }, |byte| {
+///     if receiver.push(byte) {
+///         arrived = receiver.message::<Request<'_>>().map(|(sequence, request)| (sequence, format!("{request:?}")));
+///     }
+/// });
+/// assert_eq!(arrived, Some((7, "ScreenRow { row: 3 }".into())));
+/// ```
+#[derive(Debug)]
+pub struct Receiver<const N: usize> {
+    bytes: Vec<u8, N>,
+    /// Whether the frame coming in is longer than `N`.
+    is_overlong: bool,
+    /// Whether the last frame ended, so that the next byte begins another.
+    has_ended: bool,
+    /// Length of the decoded message without its CRC; `None` where it is damaged.
+    message: Option<usize>,
+}
+
+impl<const N: usize> Default for Receiver<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Receiver<N> {
+    /// Makes an empty receiver.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), is_overlong: false, has_ended: false, message: None }
+    }
+
+    /// Takes one byte; returns whether a frame ended with it, whole or damaged.
+    pub fn push(&mut self, byte: u8) -> bool {
+        if self.has_ended {
+            self.bytes.clear();
+            (self.is_overlong, self.has_ended, self.message) = (false, false, None);
+        }
+        if byte != 0 {
+            self.is_overlong |= self.bytes.push(byte).is_err();
+            return false;
+        }
+        if self.bytes.is_empty() && !self.is_overlong {
+            return false;
+        }
+        self.has_ended = true;
+        self.message = if self.is_overlong { None } else { self.decode() };
+        true
+    }
+
+    /// Undoes COBS in place and checks the CRC; returns the message's length.
+    fn decode(&mut self) -> Option<usize> {
+        let length = cobs::decode_in_place(&mut self.bytes).ok()?.checked_sub(CRC_BYTES)?;
+        let (message, crc) = self.bytes.split_at_checked(length)?;
+        let crc: [u8; CRC_BYTES] = crc.get(..CRC_BYTES)?.try_into().ok()?;
+        (CRC.checksum(message) == u32::from_le_bytes(crc)).then_some(length)
+    }
+
+    /// Whether the frame that ended arrived undamaged.
+    pub fn is_whole(&self) -> bool {
+        self.has_ended && self.message.is_some()
+    }
+
+    /// Returns sequence number and message of the frame that ended; `None` where it is damaged or of another version.
+    pub fn message<'a, M: Deserialize<'a>>(&'a self) -> Option<(u32, M)> {
+        let bytes = self.bytes.get(..self.message?)?;
+        // What is left over was not meant by this version.
+        let (message, rest) = postcard::take_from_bytes(bytes).ok()?;
+        rest.is_empty().then_some(message)
+    }
 }
 
 #[cfg(test)]
@@ -341,108 +337,109 @@ mod tests {
 
     use super::*;
 
-    fn bytes_of(kind: Kind, sequence: u8, payload: &[u8]) -> std::vec::Vec<u8> {
+    fn frame(sequence: u32, request: &Request<'_>) -> std::vec::Vec<u8> {
         let mut bytes = vec![];
-        emit(kind, sequence, payload, |byte| bytes.push(byte));
+        assert!(emit::<MAX_REQUEST>(sequence, request, |byte| bytes.push(byte)));
         bytes
     }
 
-    fn feed<const N: usize>(
-        decoder: &mut Decoder<N>,
-        bytes: &[u8],
-    ) -> std::vec::Vec<Result<Header, ErrorCode>> {
-        bytes.iter().filter_map(|&byte| decoder.push(byte)).collect()
+    fn piece(bytes: &[u8]) -> Request<'_> {
+        let content = Content::Frame(PixelFormat::Rgb565);
+        Request::Picture(Piece { picture: 9, content, width: 640, height: 480, offset: 70_000, bytes })
     }
 
-    #[test]
-    fn a_hello_has_the_documented_bytes() {
-        // CRC-32/ISO-HDLC of 01 05 00 00, computed by Python's zlib.crc32.
-        assert_eq!(bytes_of(Kind::Hello, 5, &[]), [b'F', b'M', 1, 5, 0, 0, 0x92, 0x7a, 0x33, 0x9f]);
-    }
+    type Arrived = std::vec::Vec<Option<u32>>;
 
-    #[test]
-    fn a_bad_crc_is_refused_and_the_next_frame_arrives() {
-        let mut bytes = bytes_of(Kind::Classify, 1, b"abc");
-        bytes[7] ^= 0x10;
-        bytes.extend(bytes_of(Kind::Hello, 2, &[]));
-        let mut decoder = Decoder::<8>::new();
-        let arrived = feed(&mut decoder, &bytes);
-        assert_eq!(arrived, [Err(ErrorCode::BadCrc), Ok(Header { kind: Kind::Hello, sequence: 2 })]);
-    }
-
-    #[test]
-    fn too_long_a_frame_is_refused_at_its_header() {
-        let mut decoder = Decoder::<4>::new();
-        let bytes = bytes_of(Kind::Classify, 1, b"12345");
-        assert_eq!(feed(&mut decoder, &bytes[..6]), [Err(ErrorCode::TooLong)]);
-        assert!(feed(&mut decoder, &bytes[6..]).is_empty());
-        assert_eq!(feed(&mut decoder, &bytes_of(Kind::Hello, 1, &[])).len(), 1);
-    }
-
-    #[test]
-    fn a_cut_off_frame_spoils_one_successor_at_most() {
-        let mut decoder = Decoder::<64>::new();
-        let cut = &bytes_of(Kind::Classify, 1, &[9; 20])[..12];
-        assert!(feed(&mut decoder, cut).is_empty());
-        let mut errors = 0;
-        for sequence in 2..6 {
-            match feed(&mut decoder, &bytes_of(Kind::Hello, sequence, &[])).first() {
-                Some(Ok(header)) => {
-                    assert_eq!(header.sequence, sequence);
-                    assert!(errors <= 2);
-                    return;
-                }
-                _ => errors += 1,
+    fn receive(bytes: &[u8]) -> Arrived {
+        let mut receiver = Receiver::<{ max_encoded(MAX_REQUEST) }>::new();
+        let mut arrived = vec![];
+        for &byte in bytes {
+            if receiver.push(byte) {
+                arrived.push(receiver.message::<Request<'_>>().map(|(sequence, _)| sequence));
             }
         }
-        panic!("no frame after the cut-off one");
-    }
-
-    #[test]
-    fn unknown_kinds_and_leading_noise_are_told_apart() {
-        let mut decoder = Decoder::<8>::new();
-        let mut bytes = bytes_of(Kind::Hello, 3, &[]);
-        bytes.splice(0..0, *b"FxFF");
-        assert_eq!(feed(&mut decoder, &bytes).len(), 1);
-        let mut unknown = vec![b'F', b'M', 0x42, 0, 0, 0];
-        let crc = CRC.checksum(&unknown[2..]).to_le_bytes();
-        unknown.extend(crc);
-        assert_eq!(feed(&mut decoder, &unknown), [Err(ErrorCode::BadKind)]);
-    }
-
-    #[test]
-    fn answers_and_abouts_come_back() {
-        let answer = Answer {
-            class: 9,
-            logits: [-1, 2, i32::MIN, i32::MAX, 0, 5, 6, 7, 8, 9],
-            ticks: 77,
-            stack_bytes: 300,
-        };
-        assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
-        assert_eq!(Answer::from_bytes(&answer.to_bytes()[1..]), None);
-        let about = About {
-            model: "small",
-            network_hash: *b"12345678",
-            kernels: "scalar",
-            arena_bytes: 9,
-            tick_hz: 1,
-        };
-        assert_eq!(About::from_bytes(&about.to_bytes()), Some(about));
-        assert_eq!(About::from_bytes(&about.to_bytes()[..20]), None);
+        arrived
     }
 
     proptest! {
         #[test]
-        fn any_payload_comes_back(sequence: u8, payload in prop::collection::vec(any::<u8>(), 0..100)) {
-            let mut decoder = Decoder::<100>::new();
-            let arrived = feed(&mut decoder, &bytes_of(Kind::Classify, sequence, &payload));
-            prop_assert_eq!(arrived, vec![Ok(Header { kind: Kind::Classify, sequence })]);
-            prop_assert_eq!(decoder.payload(), &payload[..]);
+        fn stuffing_is_what_the_cobs_crate_decodes(message in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..800)) {
+            let mut stuffed = vec![];
+            stuff(&message, &mut |byte| stuffed.push(byte));
+            prop_assert!(!stuffed.contains(&0) && stuffed.len() <= max_encoded(message.len()));
+            let length = cobs::decode_in_place(&mut stuffed).unwrap();
+            prop_assert_eq!(&stuffed[..length], &message[..]);
         }
 
         #[test]
-        fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..400)) {
-            feed(&mut Decoder::<32>::new(), &noise);
+        fn a_request_arrives_as_it_was_sent(sequence in any::<u32>(), bytes in prop::collection::vec(any::<u8>(), 0..=MAX_PIECE)) {
+            let sent = frame(sequence, &piece(&bytes));
+            let mut receiver = Receiver::<{ max_encoded(MAX_REQUEST) }>::new();
+            let ended: std::vec::Vec<usize> = (0..sent.len()).filter(|&at| receiver.push(sent[at])).collect();
+            prop_assert_eq!(ended, vec![sent.len() - 1]);
+            prop_assert_eq!(receiver.message(), Some((sequence, piece(&bytes))));
         }
+
+        #[test]
+        fn noise_costs_the_frames_it_hits_and_no_other(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            hits in prop::collection::vec((0usize..700, 0u8..4, any::<u8>()), 1..4),
+        ) {
+            let frames: std::vec::Vec<_> = (1..=6).map(|sequence| frame(sequence, &piece(&bytes))).collect();
+            let second = &frames[1];
+            let mut damaged = second.clone();
+            for (at, kind, value) in hits {
+                let at = at % damaged.len();
+                match kind {
+                    0 => damaged[at] ^= value | 1,
+                    1 => { damaged.remove(at); }
+                    2 => damaged.insert(at, value),
+                    _ => damaged.truncate(at + 1),
+                }
+            }
+            let stream = [&frames[0], &damaged, &frames[2], &frames[3]].map(|frame| &frame[..]).concat();
+            let arrived: Arrived = receive(&stream).into_iter().filter(Option::is_some).collect();
+            let without: Arrived = arrived.iter().copied().filter(|&sequence| sequence != Some(2)).collect();
+            prop_assert_eq!(without, vec![Some(1), Some(3), Some(4)]);
+        }
+    }
+
+    #[test]
+    fn overlong_and_foreign_frames_are_damaged_and_the_next_one_arrives() {
+        let good = frame(5, &Request::Hello);
+        let long = [&[0][..], &[1; 3 * MAX_REQUEST], &[0]].concat();
+        assert_eq!(receive(&[&long[..], &good].concat()), [None, Some(5)]);
+        let mut foreign = vec![];
+        emit::<64>(4, &(200u8, "of a later version"), |byte| foreign.push(byte));
+        assert_eq!(receive(&[&foreign[..], &good].concat()), [None, Some(5)]);
+        // The first protocol's greeting.
+        assert_eq!(receive(&[b"FM\x01\x07\x00\x00abcd", &good[..]].concat()), [None, None, Some(5)]);
+    }
+
+    #[test]
+    fn the_longest_messages_fit() {
+        let logits = Vec::from_slice(&[i32::MIN; MAX_CLASSES]).unwrap();
+        let answer =
+            Answer { class: 99, verdict: Verdict::Unsure, logits, ticks: u32::MAX, stack_bytes: u32::MAX };
+        assert!(emit::<MAX_REPLY>(u32::MAX, &Reply::Answer(answer), |_| ()));
+        let name = "n".repeat(MAX_NAME);
+        let about = About {
+            version: VERSION,
+            model: &name,
+            network_hash: [255; 8],
+            input: InputShape { height: 256, width: 256, channels: 3 },
+            preprocessing: Preprocessing::Square,
+            classes: 100,
+            kernels: "scalar",
+            arena_bytes: u32::MAX,
+            tick_hz: u32::MAX,
+        };
+        assert!(emit::<MAX_REPLY>(u32::MAX, &Reply::About(about), |_| ()));
+        let content = Content::Frame(PixelFormat::Yuv422);
+        let bytes = &[0; MAX_PIECE];
+        let longest =
+            Piece { picture: u32::MAX, content, width: u16::MAX, height: u16::MAX, offset: u32::MAX, bytes };
+        assert!(emit::<MAX_REQUEST>(u32::MAX, &Request::Picture(longest), |_| ()));
+        assert!(!emit::<8>(1, &Reply::ClassName(&name), |_| panic!("nothing is emitted")));
     }
 }

@@ -6,8 +6,10 @@ pub mod program;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use host::bench;
 use host::dataset::Dataset;
 use host::dataset::locate::load_official_offline;
+use host::device::board::Board;
 use host::device::{build, emulator};
 use host::runtime::ort;
 
@@ -69,7 +71,8 @@ impl Need {
         match self {
             Need::Data => official().as_ref().err().cloned(),
             Need::Emulator => {
-                let found = emulator::find().and_then(|()| build::can_build(build::Board::Mps2An386));
+                let found = Board::named(bench::BOARD)
+                    .and_then(|board| emulator::find(&board).and_then(|()| build::can_build(&board)));
                 found.err().map(|error| error.to_string())
             }
             Need::Ort => ort::library().err(),

@@ -1,4 +1,4 @@
-//! Integer inference: a chain of int8 layers from an image to ten logits.
+//! Integer inference: a chain of int8 layers from an image to one logit a class.
 //!
 //! | module | holds |
 //! |---|---|
@@ -24,8 +24,6 @@ pub mod plan;
 pub mod requantize;
 pub mod window;
 
-use shared::{CLASSES, PIXELS};
-
 use ends::Place;
 use layer::{Dense, Layer};
 
@@ -46,8 +44,8 @@ pub enum NetworkError {
         /// Activations there are.
         have: usize,
     },
-    /// The last layer does not yield one logit a class.
-    NotTenLogits {
+    /// The last layer yields fewer than two logits, or more than [`MAX_CLASSES`].
+    BadClassCount {
         /// Logits it yields.
         have: usize,
     },
@@ -62,8 +60,8 @@ impl core::fmt::Display for NetworkError {
             Self::Mismatch { index, reads, have } => {
                 write!(f, "layer {index} reads {reads} activations, but there are {have}")
             }
-            Self::NotTenLogits { have } => {
-                write!(f, "the last layer yields {have} logits instead of {CLASSES}")
+            Self::BadClassCount { have } => {
+                write!(f, "the last layer yields {have} logits; a classifier has 2 to {MAX_CLASSES}")
             }
         }
     }
@@ -82,12 +80,29 @@ pub enum InferError {
         /// Bytes given.
         have: usize,
     },
+    /// The input has another length than the network reads.
+    InputLength {
+        /// Values read.
+        need: usize,
+        /// Values given.
+        have: usize,
+    },
+    /// There is room for another number of logits than the network yields.
+    LogitCount {
+        /// Logits yielded.
+        need: usize,
+        /// Places given.
+        have: usize,
+    },
 }
 
 impl core::fmt::Display for InferError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self::ArenaTooSmall { need, have } = self;
-        write!(f, "the arena has {have} bytes and needs {need}")
+        match self {
+            Self::ArenaTooSmall { need, have } => write!(f, "the arena has {have} bytes and needs {need}"),
+            Self::InputLength { need, have } => write!(f, "the input has {have} values instead of {need}"),
+            Self::LogitCount { need, have } => write!(f, "there is room for {have} logits instead of {need}"),
+        }
     }
 }
 
@@ -104,13 +119,13 @@ pub struct Network<'a> {
 impl<'a> Network<'a> {
     /// Checks that the layers fit together; in a `const` a misfit is a compile error.
     ///
-    /// * `layers`: all but the last; the first reads a `[28][28]` image.
-    /// * `last`: yields ten logits as raw accumulators.
+    /// * `layers`: all but the last; the first one's window says what the input is.
+    /// * `last`: yields one logit a class as raw accumulators.
     ///
     /// # Errors
     /// [`NetworkError`] with the first layer that does not fit.
     pub const fn new(layers: &'a [Layer<'a>], last: Dense<'a>) -> Result<Self, NetworkError> {
-        let mut have = PIXELS;
+        let mut have = input_len(layers, &last);
         let mut index = 0;
         while index < layers.len() {
             if !layers[index].is_consistent() {
@@ -128,10 +143,20 @@ impl<'a> Network<'a> {
         if last.in_features != have {
             return Err(NetworkError::Mismatch { index, reads: last.in_features, have });
         }
-        if last.out_features != CLASSES {
-            return Err(NetworkError::NotTenLogits { have: last.out_features });
+        if last.out_features < 2 || last.out_features > MAX_CLASSES {
+            return Err(NetworkError::BadClassCount { have: last.out_features });
         }
         Ok(Self { layers, last, arena_bytes: ends::arena_bytes(layers) })
+    }
+
+    /// Returns the values of an input: height × width × channels.
+    pub const fn input_len(&self) -> usize {
+        input_len(self.layers, &self.last)
+    }
+
+    /// Returns the number of classes, which is that of the logits.
+    pub const fn classes(&self) -> usize {
+        self.last.out_features
     }
 
     /// Returns all layers but the last.
@@ -171,14 +196,14 @@ impl<'a> Network<'a> {
         bytes
     }
 
-    /// Maps an image to ten logits.
+    /// Maps an image to one logit a class.
     ///
-    /// * `input`: `[28][28]` i8, row-major, pixel − 128.
+    /// * `input`: `[height][width][channels]` i8, row-major, pixel − 128.
     /// * `arena`: scratch memory, contents irrelevant before and after.
-    /// * `logits`: `[10]` i32, raw accumulators of the last layer.
+    /// * `logits`: `[classes]` i32, raw accumulators of the last layer.
     ///
     /// # Errors
-    /// [`InferError::ArenaTooSmall`]; nothing is written then.
+    /// [`InferError`] where a length is wrong; nothing is written then.
     ///
     /// ```
     /// use firmware::nn::layer::{Dense, Layer, MaxPool};
@@ -193,30 +218,29 @@ impl<'a> Network<'a> {
     /// network.infer(&[-128; 784], &mut vec![0; network.arena_bytes()], &mut logits).unwrap();
     /// assert_eq!(logits, [5 - 128 * 16; 10]);
     /// ```
-    pub fn infer(
-        &self,
-        input: &[i8; PIXELS],
-        arena: &mut [i8],
-        logits: &mut [i32; CLASSES],
-    ) -> Result<(), InferError> {
+    pub fn infer(&self, input: &[i8], arena: &mut [i8], logits: &mut [i32]) -> Result<(), InferError> {
         self.infer_watched(input, arena, logits, |_, _| ())
     }
 
     /// Like [`Network::infer`], and shows every activation to `watch(layer index, activations)`.
+    ///
+    /// # Errors
+    /// As [`Network::infer`].
     pub fn infer_watched(
         &self,
-        input: &[i8; PIXELS],
+        input: &[i8],
         arena: &mut [i8],
-        logits: &mut [i32; CLASSES],
+        logits: &mut [i32],
         mut watch: impl FnMut(usize, &[i8]),
     ) -> Result<(), InferError> {
+        check_lengths(self.input_len(), input, self.classes(), logits)?;
         let too_small = InferError::ArenaTooSmall { need: self.arena_bytes, have: arena.len() };
         let arena = arena.get_mut(..self.arena_bytes).ok_or(too_small)?;
         let mut from: Option<Place> = None;
         for (index, layer) in self.layers.iter().enumerate() {
             let to = ends::place(self.layers, index);
             let (read, write) = match from {
-                None => (&input[..], arena.get_mut(to.offset..to.offset + to.len).ok_or(too_small)?),
+                None => (input, arena.get_mut(to.offset..to.offset + to.len).ok_or(too_small)?),
                 Some(from) => ends::pair(arena, from, to).ok_or(too_small)?,
             };
             layer.run(read, write);
@@ -224,7 +248,7 @@ impl<'a> Network<'a> {
             from = Some(to);
         }
         let read = match from {
-            None => &input[..],
+            None => input,
             Some(place) => arena.get(place.offset..place.offset + place.len).ok_or(too_small)?,
         };
         self.last.run_logits(read, logits);
@@ -232,8 +256,30 @@ impl<'a> Network<'a> {
     }
 }
 
+/// Most classes of a network.
+pub const MAX_CLASSES: usize = shared::MAX_CLASSES;
+
+/// Values that a chain reads first.
+const fn input_len(layers: &[Layer<'_>], last: &Dense<'_>) -> usize {
+    match layers {
+        [first, ..] => first.input_len(),
+        [] => last.in_features,
+    }
+}
+
+/// Checks what a caller hands to an inference.
+fn check_lengths(need: usize, input: &[i8], classes: usize, logits: &[i32]) -> Result<(), InferError> {
+    if input.len() != need {
+        return Err(InferError::InputLength { need, have: input.len() });
+    }
+    if logits.len() != classes {
+        return Err(InferError::LogitCount { need: classes, have: logits.len() });
+    }
+    Ok(())
+}
+
 /// Returns the index of the largest logit; the lowest index wins ties.
-pub fn arg_max(logits: &[i32; CLASSES]) -> usize {
+pub fn arg_max(logits: &[i32]) -> usize {
     let mut best = 0;
     let mut highest = i32::MIN;
     for (index, &logit) in logits.iter().enumerate() {
@@ -272,8 +318,10 @@ mod tests {
         assert_eq!(mismatch, Err(NetworkError::Mismatch { index: 1, reads: 15, have: 16 }));
         let short = Network::new(&layers, dense(16, 10, &weights[1..], &[0; 10]));
         assert_eq!(short, Err(NetworkError::Inconsistent { index: 1 }));
-        let eight = Network::new(&layers, dense(16, 8, &weights[..128], &[0; 8]));
-        assert_eq!(eight, Err(NetworkError::NotTenLogits { have: 8 }));
+        let eight = Network::new(&layers, dense(16, 8, &weights[..128], &[0; 8])).unwrap();
+        assert_eq!((eight.input_len(), eight.classes()), (784, 8));
+        let one = Network::new(&layers, dense(16, 1, &weights[..16], &[0]));
+        assert_eq!(one, Err(NetworkError::BadClassCount { have: 1 }));
         let twice = [pool_to(4), pool_to(4)];
         let second = Network::new(&twice, dense(16, 10, &weights, &[0; 10]));
         assert_eq!(second, Err(NetworkError::Mismatch { index: 1, reads: 784, have: 16 }));
@@ -284,16 +332,20 @@ mod tests {
         let layers = [pool_to(4)];
         let weights = [1; 160];
         let network = Network::new(&layers, dense(16, 10, &weights, &[5; 10])).unwrap();
-        let mut logits = [0; CLASSES];
-        let refused = network.infer(&[3; PIXELS], &mut [0; 15], &mut logits);
+        let mut logits = [0; 10];
+        let refused = network.infer(&[3; 784], &mut [0; 15], &mut logits);
         assert_eq!(refused, Err(InferError::ArenaTooSmall { need: 16, have: 15 }));
-        network.infer(&[3; PIXELS], &mut [0; 16], &mut logits).unwrap();
-        assert_eq!(logits, [5 + 16 * 3; CLASSES]);
+        let short = network.infer(&[3; 783], &mut [0; 16], &mut logits);
+        assert_eq!(short, Err(InferError::InputLength { need: 784, have: 783 }));
+        let few = network.infer(&[3; 784], &mut [0; 16], &mut logits[..9]);
+        assert_eq!(few, Err(InferError::LogitCount { need: 10, have: 9 }));
+        network.infer(&[3; 784], &mut [0; 16], &mut logits).unwrap();
+        assert_eq!(logits, [5 + 16 * 3; 10]);
     }
 
     #[test]
     fn arg_max_takes_the_lowest_index_of_equals() {
         assert_eq!(arg_max(&[0, 7, 7, -1, 7, 0, 0, 0, 0, 0]), 1);
-        assert_eq!(arg_max(&[i32::MIN; CLASSES]), 0);
+        assert_eq!(arg_max(&[i32::MIN; 10]), 0);
     }
 }

@@ -7,8 +7,7 @@
 //! The arena is one run of words. A step's input and output lie at bytes of its lower part and may
 //! overlap as far as the kernel allows ([`Overlap`]); its scratch is everything from a word above them.
 
-use shared::{CLASSES, PIXELS};
-
+use super::MAX_CLASSES;
 use super::ends::{Place, pair};
 use super::kernel::packed::chain::ChainConv;
 use super::kernel::packed::conv::PackedConv;
@@ -23,8 +22,8 @@ use crate::bytes::of_words_mut;
 /// What a step computes, and with which kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator<'a> {
-    /// Copies the image into the arena, for kernels that read it there.
-    Copy,
+    /// Copies the image, so many values, into the arena, for kernels that read it there.
+    Copy(usize),
     /// 3×3 over the image, pooled or not.
     Image(PlaneConv<'a>),
     /// 3×3 over the image feeding a convolution through a line buffer, which is the step's input.
@@ -91,8 +90,8 @@ pub enum PlanError {
         /// Position in the plan.
         index: usize,
     },
-    /// The last step, and no other, must yield ten logits.
-    NotTenLogits,
+    /// The last step, and no other, must yield the logits, 2 to 100.
+    NoLogits,
 }
 
 impl core::fmt::Display for PlanError {
@@ -101,7 +100,7 @@ impl core::fmt::Display for PlanError {
             Self::Inconsistent { index } => write!(f, "step {index}: constants do not fit its shape"),
             Self::Disconnected { index } => write!(f, "step {index} reads what no step wrote"),
             Self::Misplaced { index } => write!(f, "step {index} would overwrite what is still needed"),
-            Self::NotTenLogits => write!(f, "the last step does not yield {CLASSES} logits"),
+            Self::NoLogits => write!(f, "the last step and no other must yield 2 to {MAX_CLASSES} logits"),
         }
     }
 }
@@ -112,7 +111,7 @@ impl Operator<'_> {
     /// Returns the activations read from the arena.
     pub const fn input_len(&self) -> usize {
         match self {
-            Operator::Copy | Operator::Image(_) => 0,
+            Operator::Copy(_) | Operator::Image(_) => 0,
             Operator::Chain(layer) => layer.buffer_len(),
             Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
             Operator::Conv(layer) => layer.input_len(),
@@ -128,7 +127,7 @@ impl Operator<'_> {
     /// Returns the activations written to the arena.
     pub const fn output_len(&self) -> usize {
         match self {
-            Operator::Copy => PIXELS,
+            Operator::Copy(len) => *len,
             Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
             Operator::Chain(layer) => layer.second.output_len(),
             Operator::Conv(layer) => layer.output_len(),
@@ -156,7 +155,7 @@ impl Operator<'_> {
     /// Returns how input and output may share memory.
     pub const fn overlap(&self) -> Overlap {
         match self {
-            Operator::Copy | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => {
+            Operator::Copy(_) | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => {
                 Overlap::Free
             }
             Operator::Depthwise(_) => Overlap::InPlace,
@@ -174,9 +173,9 @@ impl Operator<'_> {
     /// Returns whether shape and constants are what the kernel needs.
     pub const fn is_consistent(&self) -> bool {
         match self {
-            Operator::Copy => true,
-            Operator::Image(layer) => layer.fits_image() && layer.window.in_pixels() == PIXELS,
-            Operator::Chain(layer) => layer.is_consistent() && layer.first.window.in_pixels() == PIXELS,
+            Operator::Copy(len) => *len > 0,
+            Operator::Image(layer) => layer.fits_image(),
+            Operator::Chain(layer) => layer.is_consistent(),
             // In place, no channel may outgrow its input.
             Operator::Depthwise(layer) => {
                 layer.fits_depthwise() && layer.window.out_pixels() <= layer.window.in_pixels()
@@ -185,7 +184,7 @@ impl Operator<'_> {
             Operator::Winograd(layer) => layer.is_consistent(),
             Operator::Dense(layer) => layer.is_consistent() && layer.output.is_some(),
             Operator::Logits(layer) => {
-                layer.is_consistent() && layer.output.is_none() && layer.out_features == CLASSES
+                layer.is_consistent() && layer.output.is_none() && is_class_count(layer.out_features)
             }
             Operator::MaxPool(layer) => pool::fits(layer.channels, layer.window.taps()),
             Operator::AveragePool(layer) => {
@@ -193,13 +192,32 @@ impl Operator<'_> {
                     && !layer.requantization.multipliers.is_empty()
             }
             Operator::Scalar(layer) => layer.is_consistent(),
-            Operator::ScalarLogits(layer) => layer.is_consistent() && layer.out_features == CLASSES,
+            Operator::ScalarLogits(layer) => layer.is_consistent() && is_class_count(layer.out_features),
         }
     }
 
     /// Whether this is a first step.
     pub const fn reads_image(&self) -> bool {
-        matches!(self, Operator::Copy | Operator::Image(_) | Operator::Chain(_))
+        matches!(self, Operator::Copy(_) | Operator::Image(_) | Operator::Chain(_))
+    }
+
+    /// Returns the values of the network's input that a first step reads; 0 for any other step.
+    pub const fn image_len(&self) -> usize {
+        match self {
+            Operator::Copy(len) => *len,
+            Operator::Image(layer) => layer.window.in_pixels(),
+            Operator::Chain(layer) => layer.first.window.in_pixels(),
+            _ => 0,
+        }
+    }
+
+    /// Returns the logits that a last step yields; 0 for any other step.
+    pub const fn logit_count(&self) -> usize {
+        match self {
+            Operator::Logits(layer) => layer.out_features,
+            Operator::ScalarLogits(layer) => layer.out_features,
+            _ => 0,
+        }
     }
 
     /// Whether this is a last layer.
@@ -210,7 +228,7 @@ impl Operator<'_> {
     /// Returns the kernel's name, for tables.
     pub const fn kernel(&self) -> &'static str {
         match self {
-            Operator::Copy => "copy",
+            Operator::Copy(_) => "copy",
             Operator::Image(layer) if layer.pool => "image 3×3 + pool",
             Operator::Image(_) => "image 3×3",
             Operator::Chain(layer) => match layer.second.packing {
@@ -255,17 +273,18 @@ impl Step<'_> {
 
     /// Runs the step.
     ///
-    /// * `image`: `[28][28]` i8, pixel − 128.
+    /// * `image`: `[height][width][channels]` i8, pixel − 128; read by the first step only.
     /// * `arena`: at least the plan's words.
-    /// * `logits`: written by the last step only.
+    /// * `logits`: `[classes]`, written by the last step only.
     #[inline(always)]
-    pub fn run(&self, image: &[i8; PIXELS], arena: &mut [u32], logits: &mut [i32; CLASSES]) {
+    pub fn run(&self, image: &[i8], arena: &mut [u32], logits: &mut [i32]) {
         let Some((low, scratch)) = arena.split_at_mut_checked(self.scratch) else { return };
         let activations = of_words_mut(low);
         let (input, output) = (self.input, self.output);
         match &self.operator {
-            Operator::Copy => {
-                if let Some(copy) = activations.get_mut(output..output + PIXELS) {
+            Operator::Copy(len) => {
+                let places = (activations.get_mut(output..output + len), image.get(..*len));
+                if let (Some(copy), Some(image)) = places {
                     copy.copy_from_slice(image);
                 }
             }
@@ -328,11 +347,11 @@ impl<'a> Plan<'a> {
             }
             have = (step.output, step.operator.output_len());
             if step.operator.yields_logits() != (index + 1 == steps.len()) {
-                return Err(PlanError::NotTenLogits);
+                return Err(PlanError::NoLogits);
             }
             index += 1;
         }
-        if steps.is_empty() { Err(PlanError::NotTenLogits) } else { Ok(Self { steps, arena_words }) }
+        if steps.is_empty() { Err(PlanError::NoLogits) } else { Ok(Self { steps, arena_words }) }
     }
 
     /// Returns the steps.
@@ -340,25 +359,37 @@ impl<'a> Plan<'a> {
         self.steps
     }
 
+    /// Returns the values of an input: height × width × channels.
+    pub const fn input_len(&self) -> usize {
+        // Plan::new admits no empty plan.
+        self.steps[0].operator.image_len()
+    }
+
+    /// Returns the number of classes, which is that of the logits.
+    pub const fn classes(&self) -> usize {
+        self.steps[self.steps.len() - 1].operator.logit_count()
+    }
+
     /// Returns the words of memory that [`Plan::infer`] needs: activations and scratch.
     pub const fn arena_words(&self) -> usize {
         self.arena_words
     }
 
-    /// Maps an image to ten logits.
+    /// Maps an image to one logit a class.
     ///
-    /// * `image`: `[28][28]` i8, row-major, pixel − 128.
+    /// * `image`: `[height][width][channels]` i8, row-major, pixel − 128.
     /// * `arena`: at least [`Plan::arena_words`]; contents irrelevant before and after.
-    /// * `logits`: `[10]` i32, raw accumulators of the last layer.
+    /// * `logits`: `[classes]` i32, raw accumulators of the last layer.
     ///
     /// # Errors
-    /// [`InferError::ArenaTooSmall`](super::InferError); nothing is written then.
+    /// [`InferError`](super::InferError) where a length is wrong; nothing is written then.
     pub fn infer(
         &self,
-        image: &[i8; PIXELS],
+        image: &[i8],
         arena: &mut [u32],
-        logits: &mut [i32; CLASSES],
+        logits: &mut [i32],
     ) -> Result<(), super::InferError> {
+        super::check_lengths(self.input_len(), image, self.classes(), logits)?;
         if arena.len() < self.arena_words {
             return Err(super::InferError::ArenaTooSmall {
                 need: 4 * self.arena_words,
@@ -370,6 +401,10 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
+
+const fn is_class_count(count: usize) -> bool {
+    2 <= count && count <= MAX_CLASSES
 }
 
 /// Highest word that any step uses.
@@ -408,7 +443,7 @@ mod tests {
         };
         let step = |operator, input, output, scratch| Step { operator, input, output, scratch };
         [
-            step(Operator::Copy, 0, 16, 200),
+            step(Operator::Copy(784), 0, 16, 200),
             step(Operator::Scalar(Layer::MaxPool(MaxPool { window, channels: 1 })), 16, 0, 200),
             step(Operator::ScalarLogits(last), 0, 0, 4),
         ]
@@ -419,11 +454,11 @@ mod tests {
         let steps = steps();
         let plan = Plan::new(&steps).unwrap();
         assert_eq!(plan.arena_words(), 200);
-        let mut logits = [0; CLASSES];
-        let refused = plan.infer(&[3; PIXELS], &mut [0; 199], &mut logits);
+        let mut logits = [0; 10];
+        let refused = plan.infer(&[3; 784], &mut [0; 199], &mut logits);
         assert_eq!(refused, Err(InferError::ArenaTooSmall { need: 800, have: 796 }));
-        plan.infer(&[3; PIXELS], &mut [0; 200], &mut logits).unwrap();
-        assert_eq!(logits, [5 + 16 * 3; CLASSES]);
+        plan.infer(&[3; 784], &mut [0; 200], &mut logits).unwrap();
+        assert_eq!(logits, [5 + 16 * 3; 10]);
     }
 
     #[test]
@@ -454,8 +489,8 @@ mod tests {
         assert_eq!(Plan::new(&elsewhere), Err(PlanError::Disconnected { index: 2 }));
         let twice = [steps()[0], steps()[0], steps()[1], steps()[2]];
         assert_eq!(Plan::new(&twice), Err(PlanError::Disconnected { index: 1 }));
-        assert_eq!(Plan::new(&steps()[..2]), Err(PlanError::NotTenLogits));
-        assert_eq!(Plan::new(&[]), Err(PlanError::NotTenLogits));
+        assert_eq!(Plan::new(&steps()[..2]), Err(PlanError::NoLogits));
+        assert_eq!(Plan::new(&[]), Err(PlanError::NoLogits));
         let mut short = steps();
         if let Operator::ScalarLogits(last) = &mut short[2].operator {
             last.weights = &WEIGHTS[1..];

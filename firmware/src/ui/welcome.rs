@@ -1,14 +1,14 @@
 //! What the screen shows before the first picture.
 
 use embedded_graphics::mono_font::MonoTextStyle;
-use embedded_graphics::mono_font::ascii::{FONT_4X6, FONT_6X10};
+use embedded_graphics::mono_font::iso_8859_1::{FONT_4X6, FONT_6X10};
 use embedded_graphics::pixelcolor::Gray8;
 use embedded_graphics::prelude::*;
 use embedded_graphics::text::{Alignment, Text};
 
-use super::{DIM, SIZE, WHITE};
+use super::{DIM, SIZE, WHITE, fit};
 
-/// Draws the network's name and an invitation.
+/// Draws the network's name and what to do.
 ///
 /// # Errors
 /// Whatever the target answers.
@@ -32,6 +32,12 @@ where
     Text::with_alignment("Show me a garment", Point::new(middle, 30), title, Alignment::Center)
         .draw(target)?;
     Text::with_alignment("network", Point::new(middle, 46), small, Alignment::Center).draw(target)?;
-    Text::with_alignment(network, Point::new(middle, 54), small, Alignment::Center).draw(target)?;
+    Text::with_alignment(
+        &fit(network, SIZE.width as usize / 4),
+        Point::new(middle, 54),
+        small,
+        Alignment::Center,
+    )
+    .draw(target)?;
     Ok(())
 }

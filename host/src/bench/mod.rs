@@ -11,17 +11,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
-use shared::PIXELS;
-use shared::preprocess::quantize_pixels;
 
 use crate::dataset::drawn;
-use crate::device::build::{Board, build_plan};
+use crate::device::board::Board;
+use crate::device::build::build_plan;
 use crate::device::client::Client;
 use crate::device::emulator::Emulator;
 use crate::device::{DeviceError, image};
 use crate::evaluate::calibration::Confidence;
 use crate::plan::NetworkPlan;
+use crate::quantize::quantized;
 use peers::Peer;
+
+/// Board whose image is counted.
+pub const BOARD: &str = "mps2-an386";
 
 /// One step of an inference, counted.
 #[derive(Debug, Clone, Serialize)]
@@ -117,7 +120,7 @@ pub fn build_counter() -> Result<PathBuf> {
 /// # Errors
 /// Where the image cannot be built or run, or its logits are not the reference's.
 pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCount> {
-    let board = Board::Mps2An386;
+    let board = &Board::named(BOARD)?;
     let mut hash = [0; 8];
     hash.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
     let elf = build_plan(board, plan, &format!("bench-{name}"), hash, Confidence::default())?;
@@ -131,11 +134,12 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let emulator = Emulator::start_with(board, &elf, &["-plugin".into(), plugin])?;
     let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
     client.hello()?;
-    let picture: [u8; PIXELS] = *drawn::samples(7, 1).image(0);
-    let answer = client.classify(&picture)?;
-    let reference = plan.network().logits(&quantize_pixels(&picture));
+    let input = plan.network().quantized().task.input;
+    let picture: Vec<u8> = drawn::samples(7, 1).image(0).iter().copied().cycle().take(input.len()).collect();
+    let answer = client.classify(input, &picture)?;
+    let reference = plan.network().logits(&quantized(&picture));
     ensure!(
-        answer.logits == reference,
+        answer.logits[..] == reference,
         "{name}: the chip's logits {:?} are not the reference's {reference:?}",
         answer.logits
     );
@@ -175,7 +179,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         arena_bytes: plan.arena_bytes(),
         stack_bytes: answer.stack_bytes,
         stack_bound_bytes: reach.stack_bytes,
-        ram_bytes: plan.arena_bytes() + answer.stack_bytes as usize + PIXELS,
+        ram_bytes: plan.arena_bytes() + answer.stack_bytes as usize + input.len(),
         layers,
         faults: reach.faults,
         peers,

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
+use crate::task::Task;
 
 /// Names of the networks.
 pub const NAMES: [&str; 3] = ["A", "C", "D"];
@@ -99,7 +100,7 @@ pub fn odd() -> QuantizedNetwork {
     let first = Builder::new(4).conv(3, 1, 0, 12).depthwise(1).depthwise(2).conv(3, 1, 1, 20);
     let middle = first.max_pool().conv(5, 1, 2, 8).conv(1, 1, 0, 12).depthwise(1).conv(3, 2, 1, 16);
     let built = middle.mean().dense(7, Activation::Relu).dense(10, Activation::Linear);
-    QuantizedNetwork { layers: built.layers }
+    QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers }
 }
 
 /// Returns a network by name; `None` for a name not in [`NAMES`].
@@ -118,7 +119,7 @@ pub fn network(name: &str) -> Option<QuantizedNetwork> {
         }
         _ => return None,
     };
-    Some(QuantizedNetwork { layers: built.layers })
+    Some(QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::bench_train::TrainBenchArgs;
 use super::{Failure, print_json, print_line, remark, shown};
 use crate::bench::{self, NetworkCount, networks};
+use crate::device::board::Board;
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
@@ -70,7 +71,7 @@ impl KernelsArgs {
         let networks = names.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
         let profiles =
             self.profile.map_or_else(|| vec![Profile::Speed, Profile::Size], |profile| vec![profile]);
-        crate::device::emulator::find()?;
+        crate::device::emulator::find(&Board::named(bench::BOARD)?)?;
         let counter = bench::build_counter()?;
         let mut counts = Vec::new();
         for (name, network, is_model) in &networks {
@@ -85,7 +86,7 @@ impl KernelsArgs {
                 counts.push(counted);
             }
         }
-        let document = serde_json::json!({ "board": "mps2-an386", "networks": counts });
+        let document = serde_json::json!({ "board": bench::BOARD, "networks": counts });
         if self.record {
             let mut kept = document.clone();
             // Symbols with their hashes would change with every compiler.

@@ -13,7 +13,7 @@ use crate::report::table;
 use crate::train::device::Backend;
 use crate::train::lanes::profile::{self, Entry};
 use crate::train::run::Job;
-use crate::train::{Interrupt, NetName, Recipe, train};
+use crate::train::{Architecture, Interrupt, Recipe, train};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  host bench train --net small --threads 2 --profile\n\n\
@@ -24,8 +24,8 @@ Both train on the same images with the same batch and validate after every epoch
 PyTorch runs with glibc told to keep its large blocks, which nearly doubles its speed, and without augmentation.")]
 pub(super) struct TrainBenchArgs {
     /// Which network, by its default recipe
-    #[arg(long, value_enum, default_value = "article")]
-    net: NetName,
+    #[arg(long, value_name = "NAME", default_value = "article")]
+    net: String,
     /// Threads of either side
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -49,7 +49,7 @@ pub(super) struct TrainBenchArgs {
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    network: &'static str,
+    network: String,
     threads: usize,
     images: usize,
     host_seconds_per_epoch: f64,
@@ -80,11 +80,11 @@ impl TrainBenchArgs {
             .num_threads(self.threads)
             .build_global()
             .context("the threads were started before they were counted")?;
-        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), |line| remark(line))?;
-        let mut recipe = Recipe::default_for(self.net);
+        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), None, |line| remark(line))?;
+        let mut recipe = Recipe::of_network(&self.net)?;
         recipe.epochs = self.epochs;
         recipe.quantization = None;
-        let count = recipe.split(dataset.train.len())?.train.len();
+        let count = recipe.split(&dataset)?.train.len();
         if self.profile {
             profile::start();
         }
@@ -101,7 +101,7 @@ impl TrainBenchArgs {
         }
         let theirs = theirs.ok();
         let report = Report {
-            network: self.net.name(),
+            network: self.net.clone(),
             threads: self.threads,
             images: count,
             host_seconds_per_epoch: ours,
@@ -130,8 +130,9 @@ impl TrainBenchArgs {
 
     fn ours(&self, dataset: &Dataset, recipe: &Recipe) -> Result<f64> {
         let checkpoint = std::env::temp_dir().join(format!("bench-train-{}.bin", std::process::id()));
+        let architecture = Architecture::named(&self.net, dataset.task.clone())?;
         let job = Job {
-            name: self.net,
+            architecture: &architecture,
             recipe,
             dataset,
             device: Backend::Cpu.device().map_err(Failure::Usage)?,
@@ -154,7 +155,7 @@ impl TrainBenchArgs {
         let output = Command::new(&self.python)
             .arg(&script)
             .arg(&folder)
-            .arg(self.net.name())
+            .arg(&self.net)
             .args(numbers)
             .envs([("MALLOC_MMAP_THRESHOLD_", "4294967296"), ("MALLOC_TRIM_THRESHOLD_", "4294967296")])
             .output()

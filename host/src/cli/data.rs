@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::{Label, PIXELS, SIDE};
+use shared::fashion_mnist::{Label, SHAPE};
+use shared::preprocess::Preprocessing;
 
 use super::{DataArgs, Failure, print_json, print_line, remark, shown, terminal};
 use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, locate};
@@ -160,14 +161,14 @@ impl DataCommand {
                 })?;
                 print_line(shown(&folder))
             }
-            DataCommand::Info(args) => info(&args.data.load()?, args.json),
+            DataCommand::Info(args) => info(&args.data.load(None)?, args.json),
             DataCommand::Head(args) => {
-                let dataset = args.data.load()?;
+                let dataset = args.data.load(None)?;
                 let part = if args.test { &dataset.test } else { &dataset.train };
                 table(part, 0, args.rows.min(part.len()))
             }
             DataCommand::Tail(args) => {
-                let dataset = args.data.load()?;
+                let dataset = args.data.load(None)?;
                 let part = if args.test { &dataset.test } else { &dataset.train };
                 table(part, part.len().saturating_sub(args.rows), part.len())
             }
@@ -182,12 +183,13 @@ impl DataCommand {
 fn info(dataset: &Dataset, json: bool) -> Result<()> {
     let parts = [("train", &dataset.train), ("test", &dataset.test)];
     if json {
+        let classes = dataset.task.classes.len();
         let part = |samples: &Samples| {
             let (mean, spread) = samples.pixel_statistics();
             serde_json::json!({
                 "images": samples.len(),
-                "shape": [samples.len(), SIDE, SIDE],
-                "class_counts": samples.class_counts(),
+                "shape": shape_of(samples),
+                "class_counts": samples.class_counts(classes),
                 "pixel_mean": mean,
                 "pixel_standard_deviation": spread,
             })
@@ -196,6 +198,7 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
             "dataset": dataset.kind.name(),
             "source": dataset.source,
             "sha256": dataset.sha256,
+            "task": dataset.task,
             "train": part(&dataset.train),
             "test": part(&dataset.test),
         }));
@@ -205,25 +208,36 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
     for (name, samples) in parts {
         let (mean, spread) = samples.pixel_statistics();
         print_line(format_args!(
-            "{name:<9} {} images {SIDE}×{SIDE}, as a table ({0}, {1}); pixels 0..=255, mean {mean:.2}, standard deviation {spread:.2}",
+            "{name:<9} {} images {2}, as a table ({0}, {1}); pixels 0..=255, mean {mean:.2}, standard deviation {spread:.2}",
             samples.len(),
-            PIXELS + 1
+            samples.shape.len() + 1,
+            samples.shape,
         ))?;
     }
     print_line(format_args!("\n{:<3} {:<12} {:>7} {:>7}", "", "class", "train", "test"))?;
-    let (train, test) = (dataset.train.class_counts(), dataset.test.class_counts());
-    for label in Label::ALL {
-        let index = label.index();
+    let classes = &dataset.task.classes;
+    let (train, test) = (dataset.train.class_counts(classes.len()), dataset.test.class_counts(classes.len()));
+    for (index, label) in classes.iter().enumerate() {
         print_line(format_args!("{index:<3} {label:<12} {:>7} {:>7}", train[index], test[index]))?;
     }
     Ok(())
 }
 
+/// Images, height, width, and channels where there are three.
+fn shape_of(samples: &Samples) -> Vec<usize> {
+    let shape = samples.shape;
+    let mut sizes = vec![samples.len(), shape.height, shape.width];
+    sizes.extend((shape.channels > 1).then_some(shape.channels));
+    sizes
+}
+
 /// Prints rows as pandas shows a wide frame: the first and last pixels, dots between.
 fn table(samples: &Samples, from: usize, to: usize) -> Result<()> {
     const SHOWN: usize = 4;
-    let left: Vec<usize> = (0..SHOWN).collect();
-    let right: Vec<usize> = (PIXELS - SHOWN..PIXELS).collect();
+    let values = samples.shape.len();
+    let shown = SHOWN.min(values / 2);
+    let left: Vec<usize> = (0..shown).collect();
+    let right: Vec<usize> = (values - shown..values).collect();
     let cells = |columns: &[usize], text: &dyn Fn(usize) -> String| -> String {
         columns.iter().map(|&column| format!(" {:>8}", text(column))).collect()
     };
@@ -245,11 +259,11 @@ fn table(samples: &Samples, from: usize, to: usize) -> Result<()> {
             cells(&right, &value)
         ))?;
     }
-    print_line(format_args!("\n[{} rows × {} columns, of {} rows]", to - from, PIXELS + 1, samples.len()))
+    print_line(format_args!("\n[{} rows × {} columns, of {} rows]", to - from, values + 1, samples.len()))
 }
 
 fn show(args: &ShowArgs) -> Result<()> {
-    let dataset = args.data.load()?;
+    let dataset = args.data.load(None)?;
     let (part, name) = if args.test { (&dataset.test, "test") } else { (&dataset.train, "training") };
     let index = match args.index {
         Some(index) if index < part.len() => index,
@@ -266,31 +280,43 @@ fn show(args: &ShowArgs) -> Result<()> {
         }
     };
     let (image, label) = (part.image(index), part.label(index));
+    let name_of_class = dataset.task.name(label);
     if let Some(out) = &args.out {
         const ZOOM: usize = 10;
-        png::write_gray(out, SIDE * ZOOM, SIDE * ZOOM, &png::enlarged(SIDE, SIDE, image, ZOOM))?;
+        png::write_image(out, part.shape, image, ZOOM)?;
         remark(format_args!("written: {}", shown(out)));
     }
-    print_line(format_args!("{name} image {index}: {label} ({})", label.index()))?;
-    print_line(terminal::picture(image, terminal::stdout_has_color()).trim_end_matches('\n'))
+    print_line(format_args!("{name} image {index}: {name_of_class} ({label})"))?;
+    print_line(terminal::picture(part.shape, image, terminal::stdout_has_color()).trim_end_matches('\n'))
 }
 
 fn grid(args: &GridArgs) -> Result<()> {
-    let dataset = args.data.load()?;
+    let dataset = args.data.load(None)?;
     let part = if args.test { &dataset.test } else { &dataset.train };
     let count = (usize::from(args.rows) * usize::from(args.cols)).min(part.len());
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let chosen = rand::seq::index::sample(&mut rng, part.len(), count);
-    let garments: Vec<Garment<'_>> =
-        chosen.iter().map(|at| Garment { image: part.image(at), label: part.label(at) }).collect();
+    let garments: Vec<Garment<'_>> = chosen
+        .iter()
+        .map(|at| Garment {
+            shape: part.shape,
+            image: part.image(at),
+            label: dataset.task.name(part.label(at)),
+        })
+        .collect();
     garments::labelled(&garments, args.cols.into()).write(&args.out)?;
     print_line(shown(&args.out))
 }
 
 fn composed(args: &ComposeArgs) -> Result<()> {
-    let test = args.data.load()?.test.take(args.images);
+    let dataset = args.data.load(None)?;
+    if dataset.task.preprocessing != Preprocessing::Garment {
+        let problem = format!("{}: photographs are composed of images like Fashion-MNIST's", dataset.source);
+        return Err(Failure::Usage(problem).into());
+    }
+    let test = dataset.test.take(args.images);
     for index in 0..test.len() {
-        let name = class_name(test.label(index));
+        let name = file_part(dataset.task.name(test.label(index)));
         let path = args.out.join(format!("{index:05}-{name}.png"));
         compose::photo(test.image(index), index, args.seed).write(&path)?;
         print_line(shown(&path))?;
@@ -304,7 +330,7 @@ fn draw(args: &DrawArgs) -> Result<()> {
         for label in Label::ALL {
             let image = drawn::garment(label, &mut rng);
             let path = file_name(&args.out, label, number);
-            png::write_gray(&path, SIDE, SIDE, &image).with_context(|| path.display().to_string())?;
+            png::write_image(&path, SHAPE, &image, 1).with_context(|| path.display().to_string())?;
             print_line(shown(&path))?;
         }
     }
@@ -312,10 +338,10 @@ fn draw(args: &DrawArgs) -> Result<()> {
 }
 
 fn file_name(folder: &Path, label: Label, number: usize) -> PathBuf {
-    folder.join(format!("{}-{}-{number}.png", label.index(), class_name(label)))
+    folder.join(format!("{}-{}-{number}.png", label.index(), file_part(label.name())))
 }
 
 /// A class's name as part of a file's.
-fn class_name(label: Label) -> String {
-    label.name().to_lowercase().replace([' ', '/'], "-")
+fn file_part(name: &str) -> String {
+    name.to_lowercase().replace([' ', '/', '\\'], "-")
 }

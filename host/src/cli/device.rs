@@ -7,28 +7,35 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
-use shared::Label;
-use shared::protocol::Answer;
+use shared::input::InputShape;
+use shared::protocol::{Answer, Verdict};
 
 use super::codegen::PlanArgs;
 use super::{DataArgs, Failure, is_quiet, print_json, print_line, remark, shown};
 use crate::dataset::Samples;
-use crate::device::build::{self, Board};
+use crate::device::board::Board;
+use crate::device::build;
 use crate::device::client::{Client, Identity};
 use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
 use crate::device::log::Line;
+use crate::device::monitor::Monitor;
+use crate::device::soak::{self, InMemory, Interpreted, Noisy};
 use crate::device::{DeviceError, hil};
 use crate::model_dir::ModelDir;
-use crate::report::png;
+use crate::report::{png, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeviceCommand {
+    /// List the boards
+    List(ListArgs),
     /// Build a board's firmware with a model in it
     Build(TargetArgs),
     /// Classify one test image on the device and compare every logit
     Run(RunArgs),
     /// Classify the whole test set on the device and compare every logit
     Hil(HilArgs),
+    /// Talk over a line that damages bytes, and count what it costs
+    Soak(SoakArgs),
 }
 
 /// Which image on which board.
@@ -38,9 +45,9 @@ pub(super) struct TargetArgs {
     /// Model folder
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
     model: PathBuf,
-    /// Board
-    #[arg(long, value_enum, default_value = "mps2-an386")]
-    board: Board,
+    /// Board: the name of its folder in firmware/boards
+    #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
+    board: String,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -71,7 +78,10 @@ pub(super) struct RunArgs {
     /// Index in the test part
     #[arg(long, default_value_t = 0)]
     image: usize,
-    /// Save the board's screen as PNG, four times as large
+    /// Save what the emulated board's own display shows as PNG
+    #[arg(long, value_name = "FILE", requires = "emulate")]
+    screendump: Option<PathBuf>,
+    /// Save the app's screen as PNG, four times as large
     #[arg(long, value_name = "FILE")]
     screen: Option<PathBuf>,
     /// One JSON document instead of text
@@ -104,18 +114,171 @@ pub(super) struct HilArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host device list")]
+pub(super) struct ListArgs {
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Bytes are flipped, dropped, doubled, inserted and delayed in both directions. `wrong` must be 0, and\n\
+`longest_recovery`, the frames that one incident costs, 1.\n\n\
+Examples:\n  host device soak --frames 100000 --noise 1e-3\n  host device soak --emulate --frames 2000 --json"
+)]
+pub(super) struct SoakArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Frames to send, repetitions included
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    frames: u64,
+    /// Probability that a byte is damaged
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    noise: f64,
+    /// Seed of the damage
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Against the emulated board instead of the app in memory
+    #[arg(long)]
+    emulate: bool,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 impl DeviceCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
+            DeviceCommand::List(args) => list(&args),
             DeviceCommand::Build(args) => print_line(shown(&build::build(
-                args.board,
+                &args.board()?,
                 &ModelDir::new(&args.model),
                 args.plan.options(),
             )?)),
             DeviceCommand::Run(args) => run_one(&args),
             DeviceCommand::Hil(args) => run_all(&args),
+            DeviceCommand::Soak(args) => args.run(),
         }
     }
+}
+
+impl TargetArgs {
+    fn board(&self) -> Result<Board> {
+        Ok(Board::named(&self.board)?)
+    }
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let boards = Board::all()?;
+    if args.json {
+        return print_json(&boards);
+    }
+    let rows = boards.iter().map(|board| {
+        let run = match (&board.qemu, &board.probe_rs) {
+            (Some(qemu), _) => format!("run in CI by {} ({})", qemu.program, qemu.machine),
+            (None, Some(chip)) => format!("builds; not run on hardware (probe-rs: {chip})"),
+            (None, None) => "builds; not run on hardware".into(),
+        };
+        let kib = |bytes: u64| format!("{} KiB", bytes / 1024);
+        let clock = format!("{} MHz", board.clock_hz / 1_000_000);
+        let core = format!("{}, {clock}", board.core);
+        vec![
+            board.name.clone(),
+            core,
+            kib(board.flash_bytes),
+            kib(board.ram_bytes),
+            board.screen.clone(),
+            run,
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    print_line(table::format(&["board", "core", "flash", "RAM", "screen", "how it is run"], &rows).trim_end())
+}
+
+impl SoakArgs {
+    fn run(self) -> Result<()> {
+        if !(0.0..=0.1).contains(&self.noise) {
+            return Err(Failure::Usage(format!("--noise {} is not in 0..=0.1", self.noise)).into());
+        }
+        let dir = ModelDir::new(&self.target.model);
+        let network = dir.read_firmware()?;
+        let samples = noise_images(network.quantized().task.input);
+        let started = Instant::now();
+        let mut emulator = None;
+        let (client, damage, against, reply) = if self.emulate {
+            let board = self.target.board()?;
+            crate::device::emulator::find(&board)?;
+            remark(format_args!("building {} with {}", board.name, dir.name()));
+            let elf = build::build(&board, &dir, self.target.plan.options())?;
+            let (uart, _, _, process) = Emulator::start(&board, &elf)?.into_parts();
+            emulator = Some(process);
+            uart.set_read_timeout(Some(Duration::from_millis(5)))?;
+            let (noisy, damage) = Noisy::new(uart, self.noise, self.seed);
+            (Client::over(Box::new(noisy)), damage, board.name, Duration::from_millis(100))
+        } else {
+            let confidence = dir.confidence()?;
+            let app = Interpreted::new(dir.name(), dir.network_hash()?, network.clone(), confidence);
+            let (noisy, damage) = Noisy::new(InMemory::new(app), self.noise, self.seed);
+            (Client::over(Box::new(noisy)), damage, "memory".to_owned(), Duration::ZERO)
+        };
+        let mut patience = soak::patience(reply);
+        if emulator.is_none() {
+            patience.answer = Duration::ZERO;
+        }
+        let mut client = client.with_patience(patience);
+        let (traffic, pictures, wrong) = soak::soak(&mut client, &network, &samples, self.frames, |sent| {
+            if std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_quiet() {
+                eprint!("\r{sent} of {} frames", self.frames);
+            }
+        })?;
+        drop(emulator);
+        let damage = *damage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let report = soak::Report {
+            against,
+            noise: self.noise,
+            seed: self.seed,
+            traffic,
+            damage,
+            pictures,
+            wrong,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        if self.json {
+            print_json(&report)?;
+        } else {
+            print_line(format_args!(
+                "{}: {} frames sent, {} answered, {} repeated, {} of them damaged on the way there; {} pictures, {} wrong; one incident cost at most {} frame(s); {:.0} s",
+                report.against,
+                traffic.sent,
+                traffic.answered,
+                traffic.repeated,
+                damage.damaged_requests,
+                pictures,
+                wrong,
+                damage.longest_recovery,
+                report.seconds
+            ))?;
+        }
+        if wrong > 0 || damage.longest_recovery > 1 {
+            let problem = format!("{wrong} wrong answers, longest recovery {}", damage.longest_recovery);
+            return Err(Failure::Gate(problem).into());
+        }
+        Ok(())
+    }
+}
+
+/// Images of nothing in particular, each unlike the others.
+fn noise_images(shape: InputShape) -> Samples {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let mut samples = Samples::empty(shape);
+    for _ in 0..16 {
+        let image: Vec<u8> = (0..shape.len()).map(|_| rng.random()).collect();
+        samples.push(&image, 0);
+    }
+    samples
 }
 
 /// A device that said who it is, and the emulator that must live as long.
@@ -123,6 +286,7 @@ struct Connected {
     client: Client,
     identity: Identity,
     log: Option<Receiver<Line>>,
+    monitor: Option<Monitor>,
     _emulator: Option<Process>,
 }
 
@@ -133,20 +297,21 @@ impl LinkArgs {
             (Some(_), _) => Ok(None),
             (None, Some(elf)) => Ok(Some(elf.clone())),
             (None, None) => {
-                crate::device::emulator::find()?;
-                remark(format_args!("building {} with {}", target.board.package(), dir.name()));
-                build::build(target.board, dir, target.plan.options()).map(Some)
+                let board = target.board()?;
+                crate::device::emulator::find(&board)?;
+                remark(format_args!("building {} with {}", board.name, dir.name()));
+                build::build(&board, dir, target.plan.options()).map(Some)
             }
         }
     }
 
     /// Connects, and refuses a device with another network than the model's.
-    fn connect(&self, board: Board, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
-        let (mut client, log, emulator) = match (&self.port, elf) {
-            (Some(port), _) => (Client::over_port(port)?, None, None),
+    fn connect(&self, target: &TargetArgs, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
+        let (mut client, log, monitor, emulator) = match (&self.port, elf) {
+            (Some(port), _) => (Client::over_port(port)?, None, None, None),
             (None, Some(elf)) => {
-                let (uart, log, process) = Emulator::start(board, elf)?.into_parts();
-                (Client::over_socket(uart)?, Some(log), Some(process))
+                let (uart, log, monitor, process) = Emulator::start(&target.board()?, elf)?.into_parts();
+                (Client::over_socket(uart)?, Some(log), monitor, Some(process))
             }
             (None, None) => return Err(anyhow!("neither --emulate nor --port")),
         };
@@ -159,7 +324,7 @@ impl LinkArgs {
                 shown(dir.path())
             ))));
         }
-        Ok(Connected { client, identity, log, _emulator: emulator })
+        Ok(Connected { client, identity, log, monitor, _emulator: emulator })
     }
 }
 
@@ -177,36 +342,51 @@ impl Connected {
 fn run_one(args: &RunArgs) -> Result<()> {
     let dir = ModelDir::new(&args.target.model);
     let network = dir.read_firmware()?;
-    let test = args.data.load()?.test;
+    let task = &network.quantized().task;
+    let test = args.data.load_for(task)?.test;
     if args.image >= test.len() {
         let problem = format!("--image {}: the test part has {} images, from 0", args.image, test.len());
         return Err(Failure::Usage(problem).into());
     }
     let elf = args.link.image(&args.target, &dir)?;
-    let mut device = args.link.connect(args.target.board, elf.as_deref(), &dir)?;
+    let mut device = args.link.connect(&args.target, elf.as_deref(), &dir)?;
     let one = test.select(&[args.image]);
-    let answer = device.client.classify(one.image(0))?;
-    let report = hil::compare(dir.name(), &network, &one, &[answer]);
+    let answer = device.client.classify(task.input, one.image(0))?;
+    let report = hil::compare(dir.name(), &network, &one, std::slice::from_ref(&answer));
     if let Some(path) = &args.screen {
         let picture = device.client.screen()?;
         let pixels = png::enlarged(picture.width, picture.height, &picture.pixels, 4);
         png::write_gray(path, 4 * picture.width, 4 * picture.height, &pixels)?;
         remark(format_args!("screen saved as {}", shown(path)));
     }
+    if let Some(path) = &args.screendump {
+        let problem = format!("--screendump: {} has no display that its emulator draws", args.target.board);
+        let monitor = device.monitor.as_mut().ok_or(Failure::Usage(problem))?;
+        // An answer goes out before the display is drawn; this one comes after it.
+        device.client.hello()?;
+        monitor.screendump()?.write(path)?;
+        remark(format_args!("display saved as {}", shown(path)));
+    }
     device.show_log();
-    let predicted = Label::from_index(answer.class.into()).context("the class is below ten")?;
+    let predicted = task.name(answer.class.into());
     if args.json {
         print_json(&serde_json::json!({
             "model": dir.name(),
             "image": args.image,
-            "label": one.label(0).name(),
-            "predicted": predicted.name(),
+            "label": task.name(one.label(0)),
+            "predicted": predicted,
+            "verdict": verdict_name(answer.verdict),
             "logits": answer.logits,
             "mismatches": report.mismatches,
-            "instructions": instructions(&args.link, &device.identity, &[answer]),
+            "instructions": instructions(&args.link, &device.identity, std::slice::from_ref(&answer)),
         }))?;
     } else {
-        print_line(format_args!("image {}: {} (labelled {})", args.image, predicted, one.label(0)))?;
+        let said = match answer.verdict {
+            Verdict::Nothing => "nothing there".to_owned(),
+            Verdict::Unsure => format!("{predicted}, not sure"),
+            Verdict::Sure => predicted.to_owned(),
+        };
+        print_line(format_args!("image {}: {said} (labelled {})", args.image, task.name(one.label(0))))?;
         print_line(format_args!("logits {:?}, {}", answer.logits, equality(report.mismatches)))?;
     }
     gate(&report)
@@ -215,7 +395,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
 fn run_all(args: &HilArgs) -> Result<()> {
     let dir = ModelDir::new(&args.target.model);
     let network = dir.read_firmware()?;
-    let dataset = args.data.load()?;
+    let dataset = args.data.load_for(&network.quantized().task)?;
     let test = dataset.test.take(args.images.unwrap_or(usize::MAX).max(1));
     let elf = args.link.image(&args.target, &dir)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -248,7 +428,7 @@ fn run_all(args: &HilArgs) -> Result<()> {
         print_line(format_args!(
             "{} on {}: accuracy {:.2} %, {} mismatches of {}, logits sha256 {}, {} kernels, {speed}, {} B of stack, {:.0} s",
             report.model,
-            args.target.board.package(),
+            args.target.board,
             100.0 * report.accuracy,
             report.mismatches,
             report.images,
@@ -277,7 +457,7 @@ fn collect(
                 let range = (job * share).min(test.len())..((job + 1) * share).min(test.len());
                 let done = &done;
                 scope.spawn(move || -> Result<(Vec<Answer>, Identity)> {
-                    let mut device = args.link.connect(args.target.board, elf, dir)?;
+                    let mut device = args.link.connect(&args.target, elf, dir)?;
                     let answers = hil::collect(&mut device.client, test, range, done)?;
                     if job == 0 {
                         show_boot(&device);
@@ -327,6 +507,14 @@ fn mean_ticks(answers: &[Answer]) -> f64 {
 fn instructions(link: &LinkArgs, identity: &Identity, answers: &[Answer]) -> Option<f64> {
     let per_tick = INSTRUCTIONS_PER_SECOND / f64::from(identity.tick_hz.max(1));
     link.port.is_none().then(|| mean_ticks(answers) * per_tick)
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Nothing => "nothing",
+        Verdict::Unsure => "unsure",
+        Verdict::Sure => "sure",
+    }
 }
 
 fn equality(mismatches: usize) -> &'static str {

@@ -8,8 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Failure, print_json, print_line, shown};
+use crate::bench;
 use crate::dataset::locate::load_official_offline;
-use crate::device::build::{Board, can_build};
+use crate::device::board::Board;
+use crate::device::build::can_build;
 use crate::device::emulator;
 use crate::report::models::Entry;
 use crate::runtime::ort;
@@ -89,7 +91,8 @@ impl DoctorArgs {
 }
 
 fn examine() -> Vec<Finding> {
-    let board = Board::Mps2An386;
+    let board = Board::named(bench::BOARD);
+    let board = board.as_ref();
     let models = crate::project_root().join("models");
     let committed = Entry::all(&models).map_err(|error| format!("{error:#}")).and_then(|entries| {
         let names: Vec<String> = entries.into_iter().map(|entry| entry.manifest.name).collect();
@@ -115,16 +118,21 @@ fn examine() -> Vec<Finding> {
         Finding::new(
             "embedded compiler",
             "device build, run, hil",
-            can_build(board)
-                .map(|()| board.target().to_owned())
-                .map_err(|error| first_line(&error.to_string())),
+            board
+                .map_err(ToString::to_string)
+                .and_then(|board| {
+                    can_build(board).map_err(|error| error.to_string()).map(|()| board.target.clone())
+                })
+                .map_err(|error| first_line(&error)),
             "scripts/setup-embedded.sh, or rustup target add thumbv7em-none-eabihf",
         ),
         Finding::new(
             "QEMU",
             "device run and hil --emulate, bench kernels --emulate",
-            emulator::find()
-                .map_err(|error| first_line(&error.to_string()))
+            board
+                .map_err(ToString::to_string)
+                .and_then(|board| emulator::find(board).map_err(|error| error.to_string()))
+                .map_err(|error| first_line(&error))
                 .and_then(|()| version("qemu-system-arm", &["--version"])),
             "scripts/setup-embedded.sh, or your system's package qemu-system-arm",
         ),

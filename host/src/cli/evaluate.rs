@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use shared::preprocess::Preprocessing;
 
 use super::{DataArgs, Failure, print_json, print_line, shown};
 use crate::dataset::Samples;
@@ -18,8 +19,8 @@ use crate::report::models::Entry;
 use crate::report::page::Report;
 use crate::report::{ablations, chart, heatmap, kernels, table};
 use crate::runtime::{Engine, integer, ort, tract};
+use crate::task::Task;
 use crate::train::{TrainedNet, history};
-use shared::Label;
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,8 +57,8 @@ impl EngineName {
         Ok(match self {
             Self::Integer => Box::new(integer::Integer::new(dir.read_firmware()?, false)),
             Self::Burn => {
-                let network = dir.manifest()?.network;
-                Box::new(TrainedNet::load(network, &dir.weights()).map_err(anyhow::Error::msg)?)
+                let architecture = dir.manifest()?.architecture()?;
+                Box::new(TrainedNet::load(&architecture, &dir.weights()).map_err(anyhow::Error::msg)?)
             }
             Self::Tract => Box::new(tract::Tract::float(&float()?)?),
             Self::TractInt8 => Box::new(tract::Tract::int8(&dir.read_int8()?.0)?),
@@ -121,7 +122,7 @@ struct Document {
     report: Vec<ClassScores>,
     macro_avg: Scores,
     weighted_avg: Scores,
-    confusion: [[usize; shared::CLASSES]; shared::CLASSES],
+    confusion: Vec<Vec<usize>>,
     calibration: Vec<ClassCalibration>,
     /// Images that int8 answers otherwise than float; absent where the float file is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +136,7 @@ struct Document {
 pub(super) struct Answers {
     pub dir: ModelDir,
     pub dataset: String,
+    pub task: Task,
     pub test: Samples,
     pub judgement: Judgement,
     pub float: Option<Judgement>,
@@ -152,21 +154,27 @@ impl Answers {
     ) -> Result<Self> {
         let dir = ModelDir::new(model);
         let mut loaded = engine.load(&dir)?;
-        let dataset = data.load()?;
+        let dataset = data.load_for(&dir.task()?)?;
         let test = dataset.test.take(images.unwrap_or(usize::MAX).max(1));
         let temperature = dir.confidence()?.temperature;
-        let judgement = Judgement::of(loaded.as_mut(), &test, temperature)?;
+        let judgement = Judgement::of(loaded.as_mut(), &test, &dataset.task.classes, temperature)?;
         let float = match (engine, dir.read_float()?) {
             (EngineName::Integer, Some(model)) => {
-                Some(Judgement::of(&mut tract::Tract::float(&model)?, &test, temperature)?)
+                let mut engine = tract::Tract::float(&model)?;
+                Some(Judgement::of(&mut engine, &test, &dataset.task.classes, temperature)?)
             }
             _ => None,
         };
+        let task = dataset.task;
         let photos = match photos {
-            0 => None,
-            count => Some(compose::judge(loaded.as_mut(), &test.take(count), compose::DEFAULT_SEED)?),
+            count if count > 0 && task.preprocessing == Preprocessing::Garment => {
+                let some = test.take(count);
+                Some(compose::judge(loaded.as_mut(), &some, &task, compose::DEFAULT_SEED)?)
+            }
+            // Photographs need none composed.
+            _ => None,
         };
-        Ok(Self { dir, dataset: dataset.kind.name().into(), test, judgement, float, photos })
+        Ok(Self { dir, dataset: dataset.kind.name().into(), task, test, judgement, float, photos })
     }
 
     /// Writes the page about them; `None` for a model without a manifest.
@@ -182,6 +190,7 @@ impl Answers {
             entry: &Entry::of(&self.dir)?,
             all: &Entry::all(&models)?,
             dataset: &self.dataset,
+            task: &self.task,
             test: &self.test,
             judgement: &self.judgement,
             float: self.float.as_ref(),
@@ -205,7 +214,7 @@ impl EvaluateArgs {
             .unwrap_or_else(|| crate::project_root().join("target/evaluate").join(answers.dir.name()));
         let mut files = Files { folder: &out, written: Vec::new() };
         self.write(&answers, &mut files)?;
-        let Answers { dir, dataset, test, judgement, float, photos } = answers;
+        let Answers { dir, dataset, test, judgement, float, photos, .. } = answers;
         let report = judgement.matrix().report();
         let report_text = report.to_text(self.digits.into());
         let document = Document {
@@ -265,18 +274,18 @@ impl EvaluateArgs {
             100.0 * document.accuracy
         ))?;
         print_line(report)?;
-        let names = Label::ALL.map(Label::name);
+        let names: Vec<&str> = document.report.iter().map(|row| row.class.as_str()).collect();
         let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
         let mut header = vec!["is \\ taken for"];
         header.extend(numbers.iter().map(String::as_str));
         let rows = names.iter().enumerate().map(|(class, name)| {
-            let counts = document.confusion[class].map(|count| count.to_string());
-            [vec![format!("{class} {name}")], counts.to_vec()].concat()
+            let counts = document.confusion[class].iter().map(usize::to_string);
+            std::iter::once(format!("{class} {name}")).chain(counts).collect()
         });
         print_line(table::format(&header, &rows.collect::<Vec<_>>()))?;
         let rows = document.calibration.iter().map(|row| {
             let percent = |value: f64| format!("{:.2} %", 100.0 * value);
-            vec![row.class.into(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
+            vec![row.class.clone(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
         });
         print_line(table::format(
             &["answer", "images", "mean confidence", "right"],
@@ -291,7 +300,7 @@ impl EvaluateArgs {
         }
         if let Some(photos) = &document.photos {
             print_line(format_args!(
-                "{} photos composed of test images: {:.2} % answered as the 28×28 original, {:.2} % right",
+                "{} photos composed of test images: {:.2} % answered as the original image, {:.2} % right",
                 photos.photos,
                 100.0 * photos.as_original,
                 100.0 * photos.accuracy

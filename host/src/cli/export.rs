@@ -36,8 +36,8 @@ impl ExportArgs {
                 manifest.command
             ));
         }
-        let net = TrainedNet::load(manifest.network, &dir.weights()).map_err(anyhow::Error::msg)?;
-        let sha256 = write_and_check(&net, &dir, &self.data.load()?.test)?;
+        let net = TrainedNet::load(&manifest.architecture()?, &dir.weights()).map_err(anyhow::Error::msg)?;
+        let sha256 = write_and_check(&net, &dir, &self.data.load_for(&manifest.task)?.test)?;
         if sha256 != manifest.onnx_sha256 {
             return Err(Failure::Gate(format!(
                 "{}: sha256 {sha256} is not the manifest's {}",

@@ -29,7 +29,10 @@ use thiserror::Error;
 use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
 use crate::device::DeviceError;
 use crate::plan::PlanningError;
+use crate::task::Task;
+use crate::train::architecture::NetworkError;
 use crate::train::recipe::RecipeError;
+use shared::input::InputShape;
 
 /// Trains, checks and ships a clothing classifier for a microcontroller.
 #[derive(Debug, Parser)]
@@ -129,14 +132,31 @@ struct DataArgs {
     /// Which data set; `auto` falls back to drawn garments where Fashion-MNIST cannot be had
     #[arg(long, value_enum, default_value = "auto", value_name = "NAME")]
     dataset: Choice,
-    /// Folder with the four IDX files (gzipped or plain) or Kaggle's two CSV files
+    /// Folder of pictures (one folder a class), or with the four IDX files (gzipped or plain) or two CSV files
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
 }
 
 impl DataArgs {
-    fn load(&self) -> Result<Dataset, DatasetError> {
-        let dataset = dataset::load(self.dataset, self.data.as_deref(), |line| remark(line))?;
+    /// Loads the data a model was made for.
+    ///
+    /// # Errors
+    /// Where there are none, or they have other inputs or classes than the model.
+    fn load_for(&self, task: &Task) -> Result<Dataset> {
+        let dataset = self.load(Some(task.input))?;
+        match task.difference(&dataset.task) {
+            None => Ok(dataset),
+            Some(difference) => Err(Failure::Usage(format!(
+                "{}: it has {difference}; name the model's data with --data FOLDER",
+                dataset.source
+            ))
+            .into()),
+        }
+    }
+
+    /// Loads the data; pictures as images of `shape` where one is asked for.
+    fn load(&self, shape: Option<InputShape>) -> Result<Dataset, DatasetError> {
+        let dataset = dataset::load(self.dataset, self.data.as_deref(), shape, |line| remark(line))?;
         if dataset.kind == Kind::Drawn {
             eprintln!("┌─────────────────────────────────────────────────────────────────────────┐");
             eprintln!("│ DRAWN GARMENTS, not Fashion-MNIST: accuracies here say nothing about it │");
@@ -194,10 +214,23 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_one_line(&error));
             exit_code(&error)
         }
     }
+}
+
+/// An error and its causes, those left out that the text before them already tells.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whoever read standard output has seen enough, as in `host data head | less`.
@@ -217,7 +250,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(DeviceError::Fit { .. }) = cause.downcast_ref() {
             return 4;
         }
-        if cause.is::<RecipeError>() {
+        if cause.is::<RecipeError>() || cause.is::<NetworkError>() {
             return 2;
         }
         if let Some(PlanningError::Flash { .. }) = cause.downcast_ref() {
@@ -275,6 +308,15 @@ mod tests {
         for (path, after) in found.iter().filter(|(path, _)| !path.ends_with("bench table")) {
             assert!(after.contains("Example") && after.contains(path.trim()), "{path}: {after}");
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = std::io::Error::other("no such disk");
+        let error = DatasetError::Io { path: "x".into(), source };
+        assert_eq!(in_one_line(&error.into()), "x: no such disk");
+        let error = anyhow::anyhow!("no such disk").context("the folder");
+        assert_eq!(in_one_line(&error), "the folder: no such disk");
     }
 
     #[test]

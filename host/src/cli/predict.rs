@@ -5,25 +5,28 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use shared::{CLASSES, Label, PIXELS, SIDE};
+use shared::preprocess::Seen;
+use shared::protocol::Verdict;
 
 use super::evaluate::EngineName;
 use super::{Failure, print_json, print_line, shown, terminal};
 use crate::dataset::photo::{self, Photo};
-use crate::evaluate::calibration::softmax;
+use crate::evaluate::calibration::{Confidence, softmax};
 use crate::model_dir::ModelDir;
 use crate::report::png;
 use crate::runtime::Engine;
+use crate::task::Task;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A photo is made what the chip makes of a camera's frame: gray, the garment found by its\n\
-difference from the border, cut out as a square, averaged to 28×28, light on dark.\n\n\
+    after_help = "A photo is made what the chip makes of a camera's frame. For models of Fashion-MNIST: gray, the\n\
+garment found by its difference from the border, cut out as a square, averaged to 28×28, light on dark. For\n\
+other models: the centre, averaged to the network's input.\n\n\
 Examples:\n  host predict shirt.jpg\n  host predict shirt.jpg --show        what the network sees of it\n  \
 host predict photos/ > answers.csv   a folder gives a CSV\n  host predict --model models/nano a.png b.bmp --json"
 )]
 pub(super) struct PredictArgs {
-    /// PNG, JPEG or BMP files, or folders of them
+    /// PNG, JPEG, BMP, WebP or GIF files, or folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Model folder
@@ -35,7 +38,7 @@ pub(super) struct PredictArgs {
     /// Show what the network sees
     #[arg(long, conflicts_with = "json")]
     show: bool,
-    /// Write what the network sees as FILE.28x28.png into this folder
+    /// Write what the network sees as NUMBER-FILE.png into this folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// CSV, as for a folder
@@ -47,9 +50,9 @@ pub(super) struct PredictArgs {
 }
 
 /// A class with its probability.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Candidate {
-    class: &'static str,
+    class: String,
     index: usize,
     confidence: f64,
 }
@@ -62,20 +65,24 @@ struct Prediction {
     top: Vec<Candidate>,
     /// The winner is below the model's threshold.
     unsure: bool,
+    /// The photo shows nothing: the classes mean nothing.
+    nothing: bool,
 }
 
 impl PredictArgs {
     pub(super) fn run(self) -> Result<()> {
         let dir = ModelDir::new(&self.model);
         let mut engine = self.engine.load(&dir)?;
-        let confidence = dir.confidence()?;
+        let (task, confidence) = (dir.task()?, dir.confidence()?);
         let as_csv = self.csv || (!self.json && self.files.iter().any(|path| path.is_dir()));
         let mut predictions = Vec::new();
         let mut problems = Vec::new();
         if as_csv {
-            print_line("file,class,confidence,second,second_confidence,third,third_confidence,unsure")?;
+            print_line(
+                "file,class,confidence,second,second_confidence,third,third_confidence,unsure,nothing",
+            )?;
         }
-        for path in self.photos()? {
+        for (number, path) in self.photos()?.into_iter().enumerate() {
             // One bad file among many is told and does not stop the others.
             let photo = match Photo::read(&path) {
                 Ok(photo) => photo,
@@ -85,11 +92,14 @@ impl PredictArgs {
                     continue;
                 }
             };
-            let pixels = photo.to_pixels().ok_or_else(|| anyhow::anyhow!("{}: no size", path.display()))?;
-            let prediction = predict(engine.as_mut(), &path, &pixels, confidence)?;
+            let seen = photo.to_input(&task).ok_or_else(|| anyhow::anyhow!("{}: no size", path.display()))?;
+            let prediction = predict(engine.as_mut(), &path, &task, &seen, confidence)?;
+            let (pixels, _) = seen;
             if let Some(folder) = &self.keep {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                png::write_gray(&folder.join(format!("{name}.28x28.png")), SIDE, SIDE, &pixels)?;
+                // Files of several folders may share a name.
+                let name = format!("{number:04}-{name}.png");
+                png::write_image(&folder.join(name), task.input, &pixels, 1)?;
             }
             if as_csv {
                 print_line(csv_line(&prediction)?)?;
@@ -97,7 +107,10 @@ impl PredictArgs {
                 print_line(text_line(&prediction))?;
             }
             if self.show {
-                print_line(terminal::picture(&pixels, terminal::stdout_has_color()).trim_end_matches('\n'))?;
+                print_line(
+                    terminal::picture(task.input, &pixels, terminal::stdout_has_color())
+                        .trim_end_matches('\n'),
+                )?;
             }
             predictions.push(prediction);
         }
@@ -118,7 +131,8 @@ impl PredictArgs {
             if path.is_dir() {
                 let inside = photo::in_folder(path)?;
                 if inside.is_empty() {
-                    let problem = format!("{}: no PNG, JPEG or BMP file in this folder", path.display());
+                    let problem =
+                        format!("{}: no PNG, JPEG, BMP, WebP or GIF file in this folder", path.display());
                     return Err(Failure::Usage(problem).into());
                 }
                 paths.extend(inside);
@@ -133,21 +147,27 @@ impl PredictArgs {
 fn predict(
     engine: &mut dyn Engine,
     path: &Path,
-    pixels: &[u8; PIXELS],
-    confidence: crate::evaluate::calibration::Confidence,
+    task: &Task,
+    (pixels, seen): &(Vec<u8>, Seen),
+    confidence: Confidence,
 ) -> Result<Prediction> {
     let logits = engine.answer(pixels)?.logits;
     let shares = softmax(&logits, confidence.temperature);
-    let mut order: Vec<usize> = (0..CLASSES).collect();
+    let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
     let candidate =
-        |&index: &usize| Candidate { class: Label::ALL[index].name(), index, confidence: shares[index] };
+        |&index: &usize| Candidate { class: task.name(index).into(), index, confidence: shares[index] };
     let top: Vec<Candidate> = order.iter().take(3).map(candidate).collect();
     let unsure = top.first().is_some_and(|best| best.confidence * 256.0 < f64::from(confidence.unsure_below));
-    Ok(Prediction { file: shown(path), top, unsure })
+    let verdict = Verdict::of(*seen, !unsure);
+    let (unsure, nothing) = (verdict != Verdict::Sure, verdict == Verdict::Nothing);
+    Ok(Prediction { file: shown(path), top, unsure, nothing })
 }
 
 fn text_line(prediction: &Prediction) -> String {
+    if prediction.nothing {
+        return format!("{}: nothing there", prediction.file);
+    }
     let top: Vec<String> = prediction
         .top
         .iter()
@@ -160,11 +180,18 @@ fn text_line(prediction: &Prediction) -> String {
 fn csv_line(prediction: &Prediction) -> Result<String> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b' ')).from_writer(Vec::new());
     writer.write_field(&prediction.file)?;
-    for candidate in &prediction.top {
-        writer.write_field(candidate.class)?;
+    for candidate in prediction.top.iter().map(Some).chain([None; 2]).take(3) {
+        let Some(candidate) = candidate else {
+            // A network of two classes has no third.
+            writer.write_field("")?;
+            writer.write_field("")?;
+            continue;
+        };
+        writer.write_field(&candidate.class)?;
         writer.write_field(format!("{:.4}", candidate.confidence))?;
     }
     writer.write_field(prediction.unsure.to_string())?;
+    writer.write_field(prediction.nothing.to_string())?;
     writer.write_record(None::<&[u8]>)?;
     let bytes = writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())

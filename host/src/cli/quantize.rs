@@ -34,7 +34,9 @@ pub(super) struct QuantizeArgs {
 impl QuantizeArgs {
     pub(super) fn run(self) -> Result<()> {
         let dir = ModelDir::new(&self.model);
-        let dataset = self.data.load()?;
+        let (model, file) = (proto::read(&dir.float_onnx())?, dir.float_onnx().display().to_string());
+        let task = float::task(&model, &float::layers(&model, &file)?, &file)?;
+        let dataset = self.data.load_for(&task)?;
         let (network, sha256) = write(&dir, &dataset.train, self.images)?;
         if let Ok(mut manifest) = dir.manifest() {
             manifest.int8_sha256 = sha256;
@@ -68,7 +70,8 @@ pub(super) fn write(dir: &ModelDir, train: &Samples, images: usize) -> Result<(F
         // Trained steps need no calibration.
         vec![Range { low: 0.0, high: 1.0 }; layers.len()]
     };
-    let quantized = quantize_on(&layers, &ranges, &grids).with_context(|| file.clone())?;
+    let task = float::task(&model, &layers, &file)?;
+    let quantized = quantize_on(&task, &layers, &ranges, &grids).with_context(|| file.clone())?;
     let network = quantized.to_firmware().with_context(|| file)?;
     let (bytes, sha256) = encode(&int8::write(&quantized));
     if std::fs::read(dir.int8_onnx()).is_ok_and(|old| old != bytes) {

@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal;
 
-use shared::{PIXELS, SIDE};
+use shared::image::luma;
+use shared::input::InputShape;
 
 /// Whether colour is wanted: `NO_COLOR` (no-color.org) is unset or empty.
 pub(super) fn is_color_wanted() -> bool {
@@ -21,24 +22,35 @@ pub(super) fn show_cursor() {
     }
 }
 
-/// Shows an image in 14 lines: half blocks in colour, or shades of characters, two a pixel, in 28.
-pub(super) fn picture(image: &[u8; PIXELS], has_color: bool) -> String {
-    let at = |row: usize, column: usize| image[row * SIDE + column];
+/// Shows an image: half blocks in colour, two pixels a character, or shades of characters, two a pixel.
+pub(super) fn picture(shape: InputShape, image: &[u8], has_color: bool) -> String {
+    let InputShape { height, width, channels } = shape;
+    let at = |row: usize, column: usize| -> [u8; 3] {
+        let start = (row * width + column) * channels;
+        match image.get(start..start + channels) {
+            Some(&[red, green, blue]) => [red, green, blue],
+            Some(&[gray]) => [gray; 3],
+            _ => [0; 3],
+        }
+    };
     let mut text = String::new();
     if has_color {
-        for row in (0..SIDE).step_by(2) {
-            for column in 0..SIDE {
-                let (above, below) = (at(row, column), at(row + 1, column));
-                text += &format!("\x1b[38;2;{above};{above};{above}m\x1b[48;2;{below};{below};{below}m▀");
+        for row in (0..height).step_by(2) {
+            for column in 0..width {
+                let below = if row + 1 < height { at(row + 1, column) } else { [0; 3] };
+                let ([r, g, b], [x, y, z]) = (at(row, column), below);
+                text += &format!("\x1b[38;2;{r};{g};{b}m\x1b[48;2;{x};{y};{z}m▀");
             }
             text += "\x1b[0m\n";
         }
     } else {
         const SHADES: &[u8; 10] = b" .:-=+*#%@";
-        for row in 0..SIDE {
-            let line: String = (0..SIDE)
+        for row in 0..height {
+            let line: String = (0..width)
                 .flat_map(|column| {
-                    let shade = SHADES[usize::from(at(row, column)) * SHADES.len() / 256];
+                    let [red, green, blue] = at(row, column);
+                    let gray = if channels == 3 { luma(red, green, blue) } else { red };
+                    let shade = SHADES[usize::from(gray) * SHADES.len() / 256];
                     [char::from(shade); 2]
                 })
                 .collect();
@@ -51,16 +63,18 @@ pub(super) fn picture(image: &[u8; PIXELS], has_color: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::fashion_mnist::SHAPE;
+
     use super::*;
 
     #[test]
     fn a_picture_has_one_cell_a_pixel() {
-        let mut image = [0; PIXELS];
-        image[SIDE] = 255;
-        let color = picture(&image, true);
-        assert_eq!((color.lines().count(), color.matches('▀').count()), (14, PIXELS / 2));
+        let mut image = [0; 784];
+        image[28] = 255;
+        let color = picture(SHAPE, &image, true);
+        assert_eq!((color.lines().count(), color.matches('▀').count()), (14, 392));
         assert!(color.starts_with("\x1b[38;2;0;0;0m\x1b[48;2;255;255;255m▀"), "{color:?}");
-        let plain = picture(&image, false);
+        let plain = picture(SHAPE, &image, false);
         assert_eq!((plain.lines().count(), plain.lines().nth(1)), (28, Some("@@")));
     }
 }

@@ -33,8 +33,8 @@ impl VerifyArgs {
     pub(super) fn run(self) -> Result<()> {
         let dir = ModelDir::new(&self.model);
         // A missing model is said before the data are read.
-        dir.read_int8()?;
-        let dataset = self.data.load()?;
+        let task = dir.task()?;
+        let dataset = self.data.load_for(&task)?;
         if let Ok(manifest) = dir.manifest()
             && manifest.dataset.sha256 != dataset.sha256
         {

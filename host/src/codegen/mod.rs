@@ -13,7 +13,7 @@ use firmware::nn::requantize::Requantization;
 
 use crate::evaluate::calibration::{Confidence, confidence_multiplier};
 use crate::plan::NetworkPlan;
-use crate::quantize::QuantizeError;
+use crate::task::Task;
 
 /// Name of the generated source file.
 pub const SOURCE_FILE: &str = "network.rs";
@@ -34,18 +34,9 @@ pub struct Generated {
 /// * `name`: shown on the board's screen and in its log.
 /// * `hash`: first eight bytes of the int8 ONNX file's sha256.
 /// * `confidence`: how its shares are scaled and when it is unsure.
-///
-/// # Errors
-/// [`QuantizeError::Multiplier`] where the logits' scale does not fit the integer softmax.
-pub fn generate(
-    plan: &NetworkPlan,
-    name: &str,
-    hash: [u8; 8],
-    confidence: Confidence,
-) -> Result<Generated, QuantizeError> {
+pub fn generate(plan: &NetworkPlan, name: &str, hash: [u8; 8], confidence: Confidence) -> Generated {
     let quantized = plan.network().quantized();
-    let multiplier = confidence_multiplier(quantized.logit_scale(), confidence.temperature)
-        .map_err(|source| QuantizeError::Multiplier { layer: quantized.layers.len(), source })?;
+    let multiplier = confidence_multiplier(quantized.logit_scale(), confidence.temperature);
     let mut generator = Generator { source: String::new(), words: Vec::new() };
     generator.head(plan, name, hash, multiplier, confidence.unsure_below);
     let count = plan.with_steps(|steps| {
@@ -57,7 +48,7 @@ pub fn generate(
     generator.tail(count);
     let bytes = 4 * generator.words.len();
     let source = generator.source.replace("WEIGHT_BYTES", &bytes.to_string());
-    Ok(Generated { source, weights: generator.words.iter().flat_map(|word| word.to_le_bytes()).collect() })
+    Generated { source, weights: generator.words.iter().flat_map(|word| word.to_le_bytes()).collect() }
 }
 
 struct Generator {
@@ -71,7 +62,7 @@ impl Generator {
         let _ = writeln!(self.source, "{text}");
     }
 
-    fn head(&mut self, plan: &NetworkPlan, name: &str, hash: [u8; 8], multiplier: i32, unsure_below: u16) {
+    fn head(&mut self, plan: &NetworkPlan, name: &str, hash: [u8; 8], multiplier: i64, unsure_below: u16) {
         let options = plan.options();
         let flash = options.budget().map_or_else(String::new, |budget| format!(" --flash {budget}"));
         let profile = options.profile.name();
@@ -86,8 +77,19 @@ impl Generator {
         self.line(format_args!("pub const PROFILE: &str = {profile:?};"));
         self.line("/// First eight bytes of the sha256 of the int8 ONNX file it was generated from.");
         self.line(format_args!("pub const NETWORK_HASH: [u8; 8] = {hash:?};"));
+        let Task { input, classes, preprocessing } = &plan.network().quantized().task;
+        self.line(format_args!("/// Shape of the input: {input}."));
+        self.line(format_args!("pub const INPUT: InputShape = {input:?};"));
+        self.line("/// How a frame becomes the input.");
+        self.line(format_args!("pub const PREPROCESSING: Preprocessing = Preprocessing::{preprocessing:?};"));
+        self.line("/// Names of the classes, in the order of the logits.");
+        self.line("pub const CLASS_NAMES: &[&str] = &[");
+        for class in classes {
+            self.line(format_args!("    {class:?},"));
+        }
+        self.line("];");
         self.line("/// Logit step / temperature × log2(e) × 256, for `nn::confidence`.");
-        self.line(format_args!("pub const CONFIDENCE_MULTIPLIER: i32 = {multiplier};"));
+        self.line(format_args!("pub const CONFIDENCE_MULTIPLIER: i64 = {multiplier};"));
         self.line("/// A winner with a smaller share, in 256ths, is marked as unsure.");
         self.line(format_args!("pub const UNSURE_BELOW: u16 = {unsure_below};"));
         self.line("");
@@ -105,7 +107,7 @@ impl Generator {
 
     fn operator(&mut self, index: usize, operator: &Operator<'_>) -> String {
         match operator {
-            Operator::Copy => "Operator::Copy".to_owned(),
+            Operator::Copy(len) => format!("Operator::Copy({len})"),
             Operator::Image(layer) => format!("Operator::Image({})", self.plane(layer)),
             Operator::Chain(layer) => format!(
                 "Operator::Chain(ChainConv {{\n    first: {},\n    second: {},\n    }})",
@@ -306,6 +308,8 @@ use crate::nn::plan::{Operator, Plan, Step};
 use crate::nn::requantize::Requantization;
 #[allow(unused_imports)]
 use crate::nn::window::Window;
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
 ";
 
 const TAIL: &str = "\
@@ -316,13 +320,21 @@ pub const PLAN: Plan<'static> = match Plan::new(STEPS) {
 };
 /// Words of activations and scratch that one inference needs.
 pub const ARENA_WORDS: usize = PLAN.arena_words();
+/// Values of an input: height × width × channels.
+pub const INPUT_LEN: usize = INPUT.len();
+/// Number of classes.
+pub const CLASSES: usize = CLASS_NAMES.len();
 
-/// Maps an image, `[28][28]` i8 with zero point -128, to ten logits; see [`Plan::infer`].
+const _: () = assert!(INPUT.is_valid() && PREPROCESSING.fits(INPUT), \"no such input\");
+const _: () = assert!(PLAN.input_len() == INPUT_LEN, \"the steps read another input\");
+const _: () = assert!(PLAN.classes() == CLASSES, \"the steps yield another number of logits\");
+
+/// Maps an image, `[height][width][channels]` i8 with zero point -128, to one logit a class; see [`Plan::infer`].
 ///
 /// Every shape and place is a constant here, and the arena has the right size by its type. Not inlined, so
 /// that the linked image shows what an inference takes.
 #[inline(never)]
-pub fn infer(image: &[i8; shared::PIXELS], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; shared::CLASSES]) {
+pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; CLASSES]) {
     let words = &mut arena.words[..];
 ";
 

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use shared::{PIXELS, SIDE};
+use shared::input::InputShape;
 
 /// What may happen to a training image; the default leaves it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -18,38 +18,55 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
-    /// Applies the changes to `image`, `[28][28]` gray bytes.
-    pub fn apply(&self, image: &mut [u8; PIXELS], rng: &mut impl Rng) {
+    /// Applies the changes to `image`, `[height][width][channels]` bytes.
+    pub fn apply(&self, shape: InputShape, image: &mut [u8], rng: &mut impl Rng) {
         if self.flip && rng.random_bool(0.5) {
-            image.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
+            mirror(shape, image);
         }
         if self.shift > 0 {
             let reach = self.shift as i32;
             let (down, right) = (rng.random_range(-reach..=reach), rng.random_range(-reach..=reach));
-            *image = shifted(image, down as isize, right as isize);
+            image.copy_from_slice(&shifted(shape, image, down as isize, right as isize));
         }
         if self.cutout_probability > 0.0 && rng.random_bool(self.cutout_probability) {
-            let (row, column) = (rng.random_range(0..SIDE), rng.random_range(0..SIDE));
-            cut_out(image, row, column, self.cutout_side);
+            let (row, column) = (rng.random_range(0..shape.height), rng.random_range(0..shape.width));
+            cut_out(shape, image, row, column, self.cutout_side);
         }
     }
 }
 
-fn shifted(image: &[u8; PIXELS], down: isize, right: isize) -> [u8; PIXELS] {
-    let mut moved = [0; PIXELS];
-    for (index, pixel) in moved.iter_mut().enumerate() {
-        let source = |at: usize, by: isize| at.checked_add_signed(-by).filter(|&at| at < SIDE);
-        if let (Some(row), Some(column)) = (source(index / SIDE, down), source(index % SIDE, right)) {
-            *pixel = image[row * SIDE + column];
+/// Mirrors an image left and right.
+pub fn mirror(shape: InputShape, image: &mut [u8]) {
+    for row in image.chunks_exact_mut(shape.width * shape.channels) {
+        // Backwards value by value, then each pixel forwards again.
+        row.reverse();
+        if shape.channels > 1 {
+            row.chunks_exact_mut(shape.channels).for_each(<[u8]>::reverse);
+        }
+    }
+}
+
+fn shifted(shape: InputShape, image: &[u8], down: isize, right: isize) -> Vec<u8> {
+    let mut moved = vec![0; shape.len()];
+    for (index, pixel) in moved.chunks_exact_mut(shape.channels).enumerate() {
+        let source = |at: usize, by: isize, end: usize| at.checked_add_signed(-by).filter(|&at| at < end);
+        let row = source(index / shape.width, down, shape.height);
+        let column = source(index % shape.width, right, shape.width);
+        if let (Some(row), Some(column)) = (row, column) {
+            let start = (row * shape.width + column) * shape.channels;
+            pixel.copy_from_slice(&image[start..start + shape.channels]);
         }
     }
     moved
 }
 
-fn cut_out(image: &mut [u8; PIXELS], row: usize, column: usize, side: usize) {
-    let range = |centre: usize| centre.saturating_sub(side / 2)..(centre + side - side / 2).min(SIDE);
-    for row in range(row) {
-        image[row * SIDE..][range(column)].fill(0);
+fn cut_out(shape: InputShape, image: &mut [u8], row: usize, column: usize, side: usize) {
+    let range =
+        |centre: usize, end: usize| centre.saturating_sub(side / 2)..(centre + side - side / 2).min(end);
+    let columns = range(column, shape.width);
+    for row in range(row, shape.height) {
+        let start = row * shape.width;
+        image[(start + columns.start) * shape.channels..(start + columns.end) * shape.channels].fill(0);
     }
 }
 
@@ -60,31 +77,43 @@ mod tests {
 
     use super::*;
 
-    fn ramp() -> [u8; PIXELS] {
-        std::array::from_fn(|index| (index % 251) as u8 + 1)
+    const GRAY: InputShape = shared::fashion_mnist::SHAPE;
+    const COLOUR: InputShape = InputShape { height: 2, width: 3, channels: 3 };
+
+    fn ramp() -> Vec<u8> {
+        (0..GRAY.len()).map(|index| (index % 251) as u8 + 1).collect()
     }
 
     #[test]
     fn shifting_moves_and_fills_with_black() {
-        let moved = shifted(&ramp(), 1, -2);
-        assert_eq!(moved[SIDE], ramp()[2]);
-        assert!(moved[..SIDE].iter().all(|&pixel| pixel == 0));
-        assert_eq!(moved[2 * SIDE - 1], 0);
+        let moved = shifted(GRAY, &ramp(), 1, -2);
+        assert_eq!(moved[28], ramp()[2]);
+        assert!(moved[..28].iter().all(|&pixel| pixel == 0));
+        assert_eq!(moved[2 * 28 - 1], 0);
+        let colours: Vec<u8> = (1..=18).collect();
+        assert_eq!(shifted(COLOUR, &colours, 1, 1)[9..], [0, 0, 0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn mirroring_keeps_the_colours_of_a_pixel_together() {
+        let mut colours: Vec<u8> = (1..=18).collect();
+        mirror(COLOUR, &mut colours);
+        assert_eq!(colours[..9], [7, 8, 9, 4, 5, 6, 1, 2, 3]);
     }
 
     #[test]
     fn cutout_blackens_a_square_and_stays_inside() {
         let mut image = ramp();
-        cut_out(&mut image, 0, 27, 8);
+        cut_out(GRAY, &mut image, 0, 27, 8);
         assert_eq!(image.iter().filter(|&&pixel| pixel == 0).count(), 4 * 5);
-        cut_out(&mut image, 14, 14, 8);
+        cut_out(GRAY, &mut image, 14, 14, 8);
         assert_eq!(image.iter().filter(|&&pixel| pixel == 0).count(), 4 * 5 + 64);
     }
 
     #[test]
     fn nothing_happens_by_default() {
         let mut image = ramp();
-        Augmentation::default().apply(&mut image, &mut ChaCha8Rng::seed_from_u64(1));
+        Augmentation::default().apply(GRAY, &mut image, &mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!(image, ramp());
     }
 }

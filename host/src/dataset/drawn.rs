@@ -6,9 +6,10 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::{CLASSES, Label, PIXELS, SIDE};
+use shared::fashion_mnist::{CLASSES, Label, PIXELS, SHAPE, SIDE};
 
 use super::{Dataset, Kind, Samples};
+use crate::task::Task;
 
 /// Seed of the drawn data set that `--dataset auto` falls back to.
 pub const DEFAULT_SEED: u64 = 12_345;
@@ -24,16 +25,16 @@ const SUBSAMPLES: usize = 3;
 pub fn dataset(seed: u64, train_per_class: usize, test_per_class: usize) -> Dataset {
     let train = samples(seed, train_per_class);
     let test = samples(seed ^ 0x5eed_7e57, test_per_class);
-    Dataset::new(Kind::Drawn, format!("drawn from seed {seed}"), train, test)
+    Dataset::new(Kind::Drawn, format!("drawn from seed {seed}"), Task::fashion_mnist(), train, test)
 }
 
 /// Draws `per_class` images of every class, classes taking turns.
 pub fn samples(seed: u64, per_class: usize) -> Samples {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut samples = Samples::default();
+    let mut samples = Samples::empty(SHAPE);
     for _ in 0..per_class {
         for label in Label::ALL {
-            samples.push(&garment(label, &mut rng), label);
+            samples.push(&garment(label, &mut rng), label as u8);
         }
     }
     debug_assert_eq!(samples.len(), per_class * CLASSES);
@@ -284,18 +285,18 @@ mod tests {
         let (train, test) = (samples(1, 50), samples(2, 20));
         let mut means = vec![[0.0f32; PIXELS]; CLASSES];
         for index in 0..train.len() {
-            for (sum, &pixel) in means[train.label(index).index()].iter_mut().zip(train.image(index)) {
+            for (sum, &pixel) in means[train.label(index)].iter_mut().zip(train.image(index)) {
                 *sum += f32::from(pixel) / 50.0;
             }
         }
-        let distance = |class: usize, image: &[u8; PIXELS]| -> f32 {
+        let distance = |class: usize, image: &[u8]| -> f32 {
             means[class].iter().zip(image).map(|(m, &p)| (m - f32::from(p)).powi(2)).sum()
         };
         let correct = (0..test.len())
             .filter(|&index| {
                 let image = test.image(index);
                 let nearest = (0..CLASSES).min_by(|&a, &b| distance(a, image).total_cmp(&distance(b, image)));
-                nearest == Some(test.label(index).index())
+                nearest == Some(test.label(index))
             })
             .count();
         assert!(correct * 100 >= test.len() * 75, "{correct} of {}", test.len());

@@ -1,7 +1,6 @@
 //! Tells Fashion-MNIST from other data by content, whatever the file format and row order.
 
 use sha2::{Digest, Sha256};
-use shared::PIXELS;
 
 use super::Samples;
 
@@ -30,7 +29,7 @@ pub fn content_sha256(parts: &[&Samples]) -> String {
 /// The wrapping sum, over all rows, of the first 16 bytes (little endian) of sha256(label ‖ pixels).
 /// Kaggle's CSV files hold the official images in another order and give the same sum.
 pub fn unordered_fingerprint(samples: &Samples) -> u128 {
-    let rows = samples.labels.iter().zip(samples.pixels.chunks_exact(PIXELS));
+    let rows = samples.labels.iter().zip(samples.images());
     rows.fold(0, |sum: u128, (&label, pixels)| {
         let digest = Sha256::new().chain_update([label]).chain_update(pixels).finalize();
         let mut head = [0; 16];
@@ -71,14 +70,14 @@ pub fn identify(train: &Samples, test: &Samples) -> Identity {
 
 #[cfg(test)]
 mod tests {
-    use shared::Label;
+    use shared::fashion_mnist::{Label, PIXELS, SHAPE};
 
     use super::*;
 
     fn two_images() -> Samples {
-        let mut samples = Samples::default();
-        samples.push(&[1; PIXELS], Label::Bag);
-        samples.push(&[2; PIXELS], Label::Coat);
+        let mut samples = Samples::empty(SHAPE);
+        samples.push(&[1; PIXELS], Label::Bag as u8);
+        samples.push(&[2; PIXELS], Label::Coat as u8);
         samples
     }
 

@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
-use shared::{CLASSES, PIXELS, SIDE};
+use shared::MAX_CLASSES;
+use shared::input::InputShape;
 
 use super::{DatasetError, Samples};
 
@@ -20,30 +21,26 @@ const MAGIC_IMAGES: u32 = 0x0803;
 ///
 /// # Errors
 /// [`DatasetError::Io`] where a file cannot be read, [`DatasetError::Malformed`] where gzip is cut
-/// off or corrupt, a magic number, side, count or length is wrong, or a label exceeds 9.
+/// off or corrupt, a magic number, size, count or length is wrong, or a label exceeds 99.
 pub fn read(images: &Path, labels: &Path) -> Result<Samples, DatasetError> {
-    let pixels = parse_images(images, &read_maybe_gzipped(images)?)?;
+    let (shape, pixels) = parse_images(images, &read_maybe_gzipped(images)?)?;
     let labels_read = parse_labels(labels, &read_maybe_gzipped(labels)?)?;
-    if pixels.len() / PIXELS != labels_read.len() {
+    let count = pixels.len() / shape.len();
+    if count != labels_read.len() {
         return Err(malformed(
             labels,
             "count",
-            format!(
-                "{} labels beside {} images in {}",
-                labels_read.len(),
-                pixels.len() / PIXELS,
-                images.display()
-            ),
+            format!("{} labels beside {count} images in {}", labels_read.len(), images.display()),
         ));
     }
-    Ok(Samples { pixels, labels: labels_read })
+    Ok(Samples { shape, pixels, labels: labels_read })
 }
 
-/// Writes samples as a pair of gzipped IDX files, for tests and for handing drawn data to other tools.
+/// Writes gray samples as a pair of gzipped IDX files, for tests and for handing drawn data to other tools.
 pub fn write(samples: &Samples, images: &Path, labels: &Path) -> Result<(), DatasetError> {
     let count = (samples.len() as u32).to_be_bytes();
-    let side = (SIDE as u32).to_be_bytes();
-    let image_bytes = [&MAGIC_IMAGES.to_be_bytes()[..], &count, &side, &side, &samples.pixels].concat();
+    let [height, width] = [samples.shape.height, samples.shape.width].map(|side| (side as u32).to_be_bytes());
+    let image_bytes = [&MAGIC_IMAGES.to_be_bytes()[..], &count, &height, &width, &samples.pixels].concat();
     let label_bytes = [&MAGIC_LABELS.to_be_bytes()[..], &count, &samples.labels].concat();
     for (path, bytes) in [(images, image_bytes), (labels, label_bytes)] {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -107,19 +104,19 @@ fn header<'a, const RANK: usize>(
     Ok((dimensions, rest))
 }
 
-fn parse_images(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DatasetError> {
+fn parse_images(path: &Path, bytes: &[u8]) -> Result<(InputShape, Vec<u8>), DatasetError> {
     let ([_, height, width], pixels) = header::<3>(path, bytes, MAGIC_IMAGES)?;
-    if (height, width) != (SIDE, SIDE) {
-        let problem = format!("{height}×{width}, expected {SIDE}×{SIDE}");
+    let Some(shape) = InputShape::new(height, width, 1) else {
+        let problem = format!("{height}×{width}; each side is 1 to {} pixels", InputShape::MAX_SIDE);
         return Err(malformed(path, "image size", problem));
-    }
-    Ok(pixels.to_vec())
+    };
+    Ok((shape, pixels.to_vec()))
 }
 
 fn parse_labels(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DatasetError> {
     let ([_], labels) = header::<1>(path, bytes, MAGIC_LABELS)?;
-    if let Some(row) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
-        let problem = format!("{} is not a class (0..=9)", labels[row]);
+    if let Some(row) = labels.iter().position(|&label| usize::from(label) >= MAX_CLASSES) {
+        let problem = format!("{} is not a class (0..=99)", labels[row]);
         return Err(malformed(path, &format!("label {row}"), problem));
     }
     Ok(labels.to_vec())
@@ -127,7 +124,7 @@ fn parse_labels(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DatasetError> {
 
 #[cfg(test)]
 mod tests {
-    use shared::Label;
+    use shared::fashion_mnist::{Label, PIXELS, SHAPE};
 
     use super::*;
 
@@ -135,9 +132,9 @@ mod tests {
     fn written() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf, Samples) {
         let folder = tempfile::tempdir().unwrap();
         let (images, labels) = (folder.path().join("images.gz"), folder.path().join("labels.gz"));
-        let mut samples = Samples::default();
-        samples.push(&[7; PIXELS], Label::Sandal);
-        samples.push(&[200; PIXELS], Label::Dress);
+        let mut samples = Samples::empty(SHAPE);
+        samples.push(&[7; PIXELS], Label::Sandal as u8);
+        samples.push(&[200; PIXELS], Label::Dress as u8);
         write(&samples, &images, &labels).unwrap();
         (folder, images, labels, samples)
     }
@@ -183,7 +180,7 @@ mod tests {
                 labels.pop();
             }),
             ("header", |images, _| images.clear()),
-            ("label 1: 10", |_, labels| labels[9] = 10),
+            ("label 1: 100", |_, labels| labels[9] = 100),
             ("count", |images, _| images[4..16].fill(0xff)),
         ];
         for (field, damage) in cases {
@@ -191,9 +188,34 @@ mod tests {
             assert!(message.contains(field), "{field}: {message}");
         }
         let other_side = message_after(|images, _| {
-            images.truncate(16 + 2 * 14 * 28);
-            images[11] = 14;
+            images.truncate(16);
+            images.resize(16 + 2 * 300 * 28, 0);
+            images[10..12].copy_from_slice(&300u16.to_be_bytes());
         });
-        assert!(other_side.contains("image size: 14×28"), "{other_side}");
+        assert!(other_side.contains("image size: 300×28"), "{other_side}");
+    }
+
+    #[test]
+    fn images_of_another_size_are_read_with_their_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let (images, labels) = (folder.path().join("images.gz"), folder.path().join("labels.gz"));
+        let mut samples = Samples::empty(InputShape::new(40, 24, 1).unwrap());
+        samples.push(&[3; 960], 57);
+        write(&samples, &images, &labels).unwrap();
+        assert_eq!(read(&images, &labels).unwrap(), samples);
+    }
+
+    #[test]
+    fn all_members_of_a_gzip_file_are_read() {
+        let (_folder, images, labels, samples) = written();
+        let plain = read_maybe_gzipped(&images).unwrap();
+        let zip = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let members: Vec<u8> = plain.chunks(500).flat_map(zip).collect();
+        fs::write(&images, members).unwrap();
+        assert_eq!(read(&images, &labels).unwrap(), samples);
     }
 }

@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::identity::{Identity, identify};
-use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, idx, table};
+use shared::fashion_mnist::{Label, SHAPE};
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
+
+use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, idx, pictures, table};
+use crate::task::Task;
 
 /// Environment variable naming a folder that holds the official files.
 pub const FOLDER_VARIABLE: &str = "FASHION_MNIST_DIR";
@@ -23,9 +28,12 @@ pub enum Choice {
     FashionMnist,
     /// Garments drawn from a seed.
     Drawn,
-    /// The files in --data as they are, whatever they show.
+    /// The files in --data as they are, whatever they show: pictures, IDX or CSV.
     Custom,
 }
+
+/// Shape that pictures get unless something else is asked for.
+pub const DEFAULT_SHAPE: InputShape = InputShape { height: 64, width: 64, channels: 3 };
 
 fn folder_from(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -38,12 +46,18 @@ pub fn download_folder() -> PathBuf {
 
 /// Loads the data set asked for; `say` is told what was tried.
 ///
-/// Looked for in `path`, `$FASHION_MNIST_DIR`, `data/fashion-mnist/` and `data/`; else downloaded.
+/// Looked for in `path`, `$FASHION_MNIST_DIR`, `data/fashion-mnist/` and `data/`; else downloaded. A folder of
+/// pictures is read as images of `shape`, by default [`DEFAULT_SHAPE`].
 ///
 /// # Errors
 /// [`DatasetError::Missing`] where nothing was found (never for `auto` without a path, which draws),
 /// [`DatasetError::WrongDataset`] for MNIST or unknown files, or whatever the readers found wrong.
-pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> Result<Dataset, DatasetError> {
+pub fn load(
+    choice: Choice,
+    path: Option<&Path>,
+    shape: Option<InputShape>,
+    mut say: impl FnMut(&str),
+) -> Result<Dataset, DatasetError> {
     if choice == Choice::Drawn {
         if let Some(path) = path {
             let problem =
@@ -53,6 +67,10 @@ pub fn load(choice: Choice, path: Option<&Path>, mut say: impl FnMut(&str)) -> R
         return Ok(drawn::dataset(drawn::DEFAULT_SEED, drawn::TRAIN_PER_CLASS, drawn::TEST_PER_CLASS));
     }
     if let Some(path) = path {
+        // Whoever names a folder of pictures means it; only files can be taken for Fashion-MNIST by mistake.
+        if choice != Choice::FashionMnist && pictures::is_picture_folder(path) {
+            return pictures::read(path, shape.unwrap_or(DEFAULT_SHAPE), &mut say);
+        }
         let found = read_folder(path)?.ok_or_else(|| DatasetError::Missing(nothing_in(path)))?;
         return named(choice, path, found);
     }
@@ -175,13 +193,16 @@ fn read_flat_folder(folder: &Path) -> Result<Option<(Samples, Samples)>, Dataset
 fn named(choice: Choice, path: &Path, (train, test): (Samples, Samples)) -> Result<Dataset, DatasetError> {
     let source = path.display().to_string();
     if choice == Choice::Custom {
-        return Ok(Dataset::new(Kind::Custom, source, train, test));
+        let task = custom_task(path, &train, &test)?;
+        return Ok(Dataset::new(Kind::Custom, source, task, train, test));
     }
     let wrong = |problem: &str, remedy| {
         Err(DatasetError::WrongDataset { path: path.into(), problem: problem.into(), remedy })
     };
     match identify(&train, &test) {
-        Identity::FashionMnist => Ok(Dataset::new(Kind::FashionMnist, source, train, test)),
+        Identity::FashionMnist => {
+            Ok(Dataset::new(Kind::FashionMnist, source, Task::fashion_mnist(), train, test))
+        }
         Identity::Mnist => wrong(
             "these are MNIST's handwritten digits under the same file names",
             "put Fashion-MNIST's files there, or point --data or FASHION_MNIST_DIR at them",
@@ -193,9 +214,43 @@ fn named(choice: Choice, path: &Path, (train, test): (Samples, Samples)) -> Resu
     }
 }
 
+/// File beside IDX or CSV files with the names of the classes, one a line.
+pub const LABELS_FILE: &str = "labels.txt";
+
+/// What files say of themselves that are not Fashion-MNIST: their shape, and names from [`LABELS_FILE`].
+///
+/// Without that file, ten classes are called as Fashion-MNIST's, whose form most such files have; others get
+/// numbers.
+fn custom_task(path: &Path, train: &Samples, test: &Samples) -> Result<Task, DatasetError> {
+    let labels = path.join(LABELS_FILE);
+    let malformed = |field: &str, problem: String, remedy| {
+        Err(DatasetError::Malformed { path: labels.clone(), field: field.into(), problem, remedy })
+    };
+    if train.shape != test.shape {
+        let problem = format!("training images are {}, test images {}", train.shape, test.shape);
+        let remedy = "both parts have one shape";
+        return Err(DatasetError::WrongDataset { path: path.into(), problem, remedy });
+    }
+    let most = train.labels.iter().chain(&test.labels).copied().max().map_or(0, usize::from);
+    let classes: Vec<String> = match std::fs::read_to_string(&labels) {
+        Ok(text) => text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
+        Err(_) if most < Label::NAMES.len() => Label::NAMES.map(str::to_owned).to_vec(),
+        Err(_) => (0..=most).map(|class| format!("class {class}")).collect(),
+    };
+    if classes.len() <= most {
+        let problem = format!("{} names, but there is a class {most}", classes.len());
+        return malformed("lines", problem, "write one name a line, the first for class 0");
+    }
+    let is_like_fashion_mnist = train.shape == SHAPE;
+    let preprocessing = if is_like_fashion_mnist { Preprocessing::Garment } else { Preprocessing::Square };
+    let task = Task { input: train.shape, classes, preprocessing };
+    task.check().map_err(|source| DatasetError::Task { path: path.into(), source })?;
+    Ok(task)
+}
+
 fn nothing_in(folder: &Path) -> String {
     format!(
-        "{}: holds neither the four IDX files nor the two Kaggle CSV files.\n{}",
+        "{}: holds neither folders of pictures nor the four IDX files nor the two Kaggle CSV files.\n{}",
         folder.display(),
         where_to_put_them()
     )
@@ -228,10 +283,10 @@ mod tests {
     #[test]
     fn unknown_images_need_the_word_custom() {
         let folder = folder_with(&drawn::samples(1, 2), &drawn::samples(2, 1));
-        let error = load(Choice::FashionMnist, Some(folder.path()), |_| ()).unwrap_err();
+        let error = load(Choice::FashionMnist, Some(folder.path()), None, |_| ()).unwrap_err();
         assert!(error.to_string().contains("--dataset custom"), "{error}");
         assert_eq!(error.exit_code(), 3);
-        let custom = load(Choice::Custom, Some(folder.path()), |_| ()).unwrap();
+        let custom = load(Choice::Custom, Some(folder.path()), None, |_| ()).unwrap();
         assert_eq!((custom.train.len(), custom.test.len()), (20, 10));
     }
 
@@ -240,7 +295,7 @@ mod tests {
         let mut train = drawn::samples(1, 2);
         train.labels[..10].copy_from_slice(&[5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
         let folder = folder_with(&train, &drawn::samples(2, 1));
-        let error = load(Choice::Auto, Some(folder.path()), |_| ()).unwrap_err();
+        let error = load(Choice::Auto, Some(folder.path()), None, |_| ()).unwrap_err();
         assert!(error.to_string().contains("MNIST's handwritten digits"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }
@@ -249,7 +304,7 @@ mod tests {
     fn an_incomplete_folder_names_what_is_missing() {
         let folder = folder_with(&drawn::samples(1, 1), &drawn::samples(2, 1));
         std::fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte.gz")).unwrap();
-        let error = load(Choice::Custom, Some(folder.path()), |_| ()).unwrap_err();
+        let error = load(Choice::Custom, Some(folder.path()), None, |_| ()).unwrap_err();
         assert!(error.to_string().contains("t10k-labels-idx1-ubyte"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! Labelled 28×28 gray images: reading, recognising, drawing, splitting, augmenting.
+//! Labelled images of one shape: reading, recognising, drawing, splitting, augmenting.
 //!
 //! A [`Samples`] is one part (training or test), a [`Dataset`] both with their identity. The readers
-//! ([`idx`], [`table`]) turn files into samples and know nothing of where files lie; [`locate`] knows
+//! ([`idx`], [`table`], [`pictures`]) turn files into samples and know nothing of where files lie; [`locate`] knows
 //! the folders, [`fetch`] the network, [`drawn`] makes garments out of nothing but a seed.
 
 pub mod augment;
@@ -11,15 +11,19 @@ pub mod identity;
 pub mod idx;
 pub mod locate;
 pub mod photo;
+pub mod pictures;
 pub mod split;
 pub mod table;
 
 use std::path::PathBuf;
 
-use shared::{CLASSES, Label, PIXELS};
+use shared::input::InputShape;
 use thiserror::Error;
 
 pub use locate::{Choice, load};
+
+use crate::task::{Task, TaskError};
+use split::{Split, SplitError};
 
 /// What can be wrong with a data set, with the file and the remedy in the message.
 #[derive(Debug, Error)]
@@ -54,6 +58,14 @@ pub enum DatasetError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The classes or the input are none that a network can have.
+    #[error("{path}: {source}")]
+    Task {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong.
+        source: TaskError,
+    },
     /// No data was found and none could be downloaded.
     #[error("{0}")]
     Missing(String),
@@ -73,22 +85,29 @@ impl DatasetError {
     /// Exit code for this error: 3 for data that is missing or not itself, 1 for a damaged file.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Malformed { .. } => 1,
+            Self::Io { .. } | Self::Malformed { .. } | Self::Task { .. } => 1,
             Self::WrongDataset { .. } | Self::Missing(_) | Self::Checksum { .. } => 3,
         }
     }
 }
 
 /// One part of a data set: images and their labels, in file order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Samples {
-    /// `[n][28][28]` gray bytes, row-major, 0 = background (black), 255 = brightest.
+    /// Shape of every image.
+    pub shape: InputShape,
+    /// `[n][height][width][channels]` bytes, row-major, 0 = black, 255 = brightest.
     pub pixels: Vec<u8>,
-    /// `[n]` class numbers, each `0..=9`.
+    /// `[n]` class numbers.
     pub labels: Vec<u8>,
 }
 
 impl Samples {
+    /// Makes a part without images.
+    pub fn empty(shape: InputShape) -> Self {
+        Self { shape, pixels: Vec::new(), labels: Vec::new() }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -99,28 +118,34 @@ impl Samples {
         self.labels.is_empty()
     }
 
-    /// Returns image `index` as `[28][28]` gray bytes. Panics where `index >= len()`.
-    pub fn image(&self, index: usize) -> &[u8; PIXELS] {
-        let start = index * PIXELS;
-        self.pixels[start..start + PIXELS].try_into().expect("the slice is PIXELS long")
+    /// Returns image `index` as `[height][width][channels]` bytes. Panics where `index >= len()`.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let start = index * self.shape.len();
+        &self.pixels[start..start + self.shape.len()]
     }
 
-    /// Returns the label of image `index`. Panics where `index >= len()`.
-    pub fn label(&self, index: usize) -> Label {
-        Label::from_index(self.labels[index].into()).expect("readers admit labels 0..=9 only")
+    /// Iterates over all images in order.
+    pub fn images(&self) -> std::slice::ChunksExact<'_, u8> {
+        self.pixels.chunks_exact(self.shape.len())
     }
 
-    /// Appends one image.
-    pub fn push(&mut self, image: &[u8; PIXELS], label: Label) {
+    /// Returns the class of image `index`. Panics where `index >= len()`.
+    pub fn label(&self, index: usize) -> usize {
+        self.labels[index].into()
+    }
+
+    /// Appends one image. Panics where it has another length than the shape asks for.
+    pub fn push(&mut self, image: &[u8], label: u8) {
+        assert_eq!(image.len(), self.shape.len(), "an image of another shape");
         self.pixels.extend_from_slice(image);
-        self.labels.push(label as u8);
+        self.labels.push(label);
     }
 
     /// Returns the images at `indices`, in that order. Panics on an index out of range.
     pub fn select(&self, indices: &[usize]) -> Samples {
-        let mut selected = Samples::default();
+        let mut selected = Samples::empty(self.shape);
         for &index in indices {
-            selected.push(self.image(index), self.label(index));
+            selected.push(self.image(index), self.labels[index]);
         }
         selected
     }
@@ -128,12 +153,16 @@ impl Samples {
     /// Returns the first `count` images, or all where there are fewer.
     pub fn take(&self, count: usize) -> Samples {
         let count = count.min(self.len());
-        Samples { pixels: self.pixels[..count * PIXELS].to_vec(), labels: self.labels[..count].to_vec() }
+        Samples {
+            shape: self.shape,
+            pixels: self.pixels[..count * self.shape.len()].to_vec(),
+            labels: self.labels[..count].to_vec(),
+        }
     }
 
-    /// Counts the images of each class.
-    pub fn class_counts(&self) -> [usize; CLASSES] {
-        let mut counts = [0; CLASSES];
+    /// Counts the images of each of `classes` classes.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
         for &label in &self.labels {
             counts[usize::from(label)] += 1;
         }
@@ -179,18 +208,36 @@ pub struct Dataset {
     pub kind: Kind,
     /// Where it came from, for people: a path, or the drawing seed.
     pub source: String,
-    /// The training part.
+    /// Shape of the images, names of the classes, and how a frame becomes such an image.
+    pub task: Task,
+    /// The training part, validation images among them.
     pub train: Samples,
     /// The test part.
     pub test: Samples,
+    /// Which images of the training part are the validation images, where the data says so itself.
+    pub validation: Option<std::ops::Range<usize>>,
     /// sha256 over labels and pixels of both parts in order, hex.
     pub sha256: String,
 }
 
 impl Dataset {
     /// Joins two parts and computes their hash.
-    pub fn new(kind: Kind, source: String, train: Samples, test: Samples) -> Self {
+    pub fn new(kind: Kind, source: String, task: Task, train: Samples, test: Samples) -> Self {
         let sha256 = identity::content_sha256(&[&train, &test]);
-        Self { kind, source, train, test, sha256 }
+        Self { kind, source, task, train, test, validation: None, sha256 }
+    }
+
+    /// Splits the training part: as the data says, else `fraction` of it by `seed` for validation.
+    ///
+    /// # Errors
+    /// [`SplitError`] where either side would be empty.
+    pub fn split(&self, fraction: f64, seed: u64) -> Result<Split, SplitError> {
+        match &self.validation {
+            Some(range) => Ok(Split {
+                train: (0..self.train.len()).filter(|index| !range.contains(index)).collect(),
+                validation: range.clone().collect(),
+            }),
+            None => split::split(self.train.len(), fraction, seed),
+        }
     }
 }

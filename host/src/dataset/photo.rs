@@ -1,19 +1,22 @@
-//! Photos: PNG, JPEG and BMP files, and what the chip would see of them.
+//! Photos: PNG, JPEG, BMP, WebP and GIF files, and what the chip would see of them.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb, RgbImage};
-use shared::PIXELS;
-use shared::image::{Frame, PixelFormat, luma};
-use shared::preprocess::frame_to_pixels;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use shared::image::{Frame, PixelFormat};
+use shared::preprocess::{Seen, frame_to_input};
 use thiserror::Error;
 
+use crate::task::Task;
+
 /// Endings of the files that are read, lower case.
-pub const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "bmp"];
+pub const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "webp", "gif"];
 /// Bytes that a decoder may take.
 const MAX_DECODED: u64 = 512 << 20;
+/// Pixels of the largest picture that is decoded: a file of a few kilobytes may claim any number.
+const MAX_PIXELS: u64 = 100_000_000;
 
 /// Why a file is no photo.
 #[derive(Debug, Error)]
@@ -27,7 +30,7 @@ pub enum PhotoError {
         source: std::io::Error,
     },
     /// The file is damaged or of another kind.
-    #[error("{path}: {problem}; PNG, JPEG and BMP are read")]
+    #[error("{path}: {problem}; PNG, JPEG, BMP, WebP and GIF are read")]
     Format {
         /// The file.
         path: PathBuf,
@@ -65,13 +68,24 @@ impl Photo {
         crate::files::write_whole(path, &crate::report::png::encode_rgb(self.width, self.height, &self.rgb)?)
     }
 
-    /// Does what the chip does with a camera's frame; gray by the same weights.
+    /// Does what the chip does with a camera's frame; returns the network's input and whether it shows anything.
     ///
-    /// A 28×28 photo is taken for a data-set image. `None` where the size is no frame's.
-    pub fn to_pixels(&self) -> Option<[u8; PIXELS]> {
-        let gray: Vec<u8> = self.rgb.as_chunks().0.iter().map(|&[r, g, b]| luma(r, g, b)).collect();
+    /// `None` where the size is no frame's.
+    pub fn to_input(&self, task: &Task) -> Option<(Vec<u8>, Seen)> {
         let (width, height) = (u16::try_from(self.width).ok()?, u16::try_from(self.height).ok()?);
-        Some(frame_to_pixels(&Frame::new(PixelFormat::Gray8, width, height, &gray).ok()?))
+        let gray: Vec<u8>;
+        // Gray before the finder, which looks at every pixel many times and knows data-set images by it.
+        let (format, bytes) = if task.input.channels == 1 {
+            let pixels = self.rgb.as_chunks().0.iter();
+            gray = pixels.map(|&[red, green, blue]| shared::image::luma(red, green, blue)).collect();
+            (PixelFormat::Gray8, &gray)
+        } else {
+            (PixelFormat::Rgb888, &self.rgb)
+        };
+        let frame = Frame::new(format, width, height, bytes).ok()?;
+        let mut pixels = vec![0; task.input.len()];
+        let seen = frame_to_input(task.preprocessing, task.input, &frame, &mut pixels);
+        Some((pixels, seen))
     }
 }
 
@@ -83,12 +97,34 @@ fn decode(bytes: &[u8]) -> Result<Photo, String> {
     limits.max_image_height = Some(u16::MAX.into());
     limits.max_alloc = Some(MAX_DECODED);
     reader.limits(limits);
+    let format = reader.format();
+    if format == Some(ImageFormat::Jpeg) && is_cut_off(bytes) {
+        return Err("the JPEG data is cut off".into());
+    }
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("{width}×{height} pixels, more than {} million", MAX_PIXELS / 1_000_000));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     picture.apply_orientation(orientation);
-    let rgb = if picture.color().has_alpha() { on_white(&picture) } else { picture.into_rgb8() };
+    let is_opaque = !picture.color().has_alpha() || (format == Some(ImageFormat::Bmp) && is_clear(&picture));
+    let rgb = if is_opaque { picture.into_rgb8() } else { on_white(&picture) };
     Ok(Photo { width: rgb.width() as usize, height: rgb.height() as usize, rgb: rgb.into_raw() })
+}
+
+/// Whether a JPEG file ends within its last scan. Decoders fill the rest with gray and say nothing.
+fn is_cut_off(bytes: &[u8]) -> bool {
+    // ITU-T T.81, B.1.1.3: within a scan every 0xff is followed by 0 or a restart marker.
+    let last = |marker: [u8; 2]| bytes.array_windows().rposition(|window: &[u8; 2]| *window == marker);
+    let (start_of_scan, end_of_image) = (last([0xff, 0xda]), last([0xff, 0xd9]));
+    start_of_scan.is_some_and(|start| end_of_image.is_none_or(|end| end < start))
+}
+
+/// Whether nothing is opaque: some programs write 32-bit BMP files with an alpha channel of zeros.
+fn is_clear(picture: &DynamicImage) -> bool {
+    picture.to_rgba8().pixels().all(|pixel| pixel.0[3] == 0)
 }
 
 /// Shops' cut-out garments are transparent around.
@@ -114,7 +150,9 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, PhotoError> {
     for entry in std::fs::read_dir(folder).map_err(refuse)? {
         let path = entry.map_err(refuse)?.path();
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        if path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+        // macOS puts a hidden `._name.jpg` beside every file it copies.
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_file() && !is_hidden && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
             paths.push(path);
         }
     }
@@ -124,8 +162,6 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, PhotoError> {
 
 #[cfg(test)]
 mod tests {
-    use image::ImageFormat;
-
     use super::*;
 
     fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -137,7 +173,9 @@ mod tests {
     #[test]
     fn every_kind_of_file_gives_its_pixels() {
         let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(9, 5, Rgb([200, 30, 60])));
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Jpeg] {
+        for format in
+            [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif]
+        {
             let photo = decode(&encoded(&picture, format)).unwrap();
             assert_eq!((photo.width, photo.height), (9, 5), "{format:?}");
             let far = photo
@@ -160,6 +198,35 @@ mod tests {
     }
 
     #[test]
+    fn a_jpeg_cut_off_anywhere_is_refused() {
+        let picture = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * y) as u8, x as u8, y as u8]));
+        let whole = encoded(&DynamicImage::ImageRgb8(picture), ImageFormat::Jpeg);
+        assert!(decode(&whole).is_ok());
+        for part in [10, 40, 60, 90, 99] {
+            assert!(decode(&whole[..whole.len() * part / 100]).is_err(), "{part} %");
+        }
+    }
+
+    #[test]
+    fn a_picture_of_more_pixels_than_memory_is_refused_before_it_is_decoded() {
+        // The header of a 1-bit PNG of 40,000×40,000; its data would be 200 MB of zeros.
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 40_000, 40_000);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::One);
+        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[0x78, 1]).unwrap();
+        let message = decode(&bytes).unwrap_err();
+        assert!(message.contains("40000×40000"), "{message}");
+    }
+
+    #[test]
+    fn a_bmp_whose_alpha_is_all_zero_is_opaque() {
+        let picture = image::RgbaImage::from_pixel(3, 2, image::Rgba([10, 200, 30, 0]));
+        let bmp = encoded(&DynamicImage::ImageRgba8(picture), ImageFormat::Bmp);
+        assert_eq!(decode(&bmp).unwrap().rgb, [10, 200, 30].repeat(6));
+    }
+
+    #[test]
     fn what_is_no_photo_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.png");
@@ -170,6 +237,7 @@ mod tests {
         assert!(decode(cut).is_err());
         std::fs::write(folder.path().join("b.JPG"), b"").unwrap();
         std::fs::write(folder.path().join("c.txt"), b"").unwrap();
+        std::fs::write(folder.path().join("._notes.png"), b"").unwrap();
         assert_eq!(in_folder(folder.path()).unwrap(), [folder.path().join("b.JPG"), path]);
     }
 }

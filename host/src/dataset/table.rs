@@ -1,14 +1,14 @@
-//! Kaggle's CSV form: header `label,pixel1,…,pixel784`, one image a row.
+//! Kaggle's CSV form: header `label,pixel1,…,pixelN`, one square gray image a row.
 
 use std::fs::File;
 use std::path::Path;
 
-use shared::{CLASSES, PIXELS};
+use shared::MAX_CLASSES;
+use shared::input::InputShape;
 
 use super::{DatasetError, Samples};
 
-const REMEDY: &str =
-    "expected 785 columns: label 0..=9, then pixel1..pixel784 in 0..=255, as in Kaggle's fashion-mnist_*.csv";
+const REMEDY: &str = "expected label 0..=99, then pixel1 to pixelN in 0..=255 with N a square, such as 784 in Kaggle's fashion-mnist_*.csv";
 
 /// Reads a CSV file; rows stay in file order, which is not the order of the IDX files.
 ///
@@ -31,17 +31,17 @@ pub fn read(path: &Path) -> Result<Samples, DatasetError> {
     if !next(&mut record)? {
         return Err(malformed("header".into(), "the file is empty".into()));
     }
-    check_header(&record).map_err(|problem| malformed("header".into(), problem))?;
-    let mut samples = Samples::default();
+    let shape = check_header(&record).map_err(|problem| malformed("header".into(), problem))?;
+    let mut samples = Samples::empty(shape);
     let mut line = 1;
     while next(&mut record)? {
         line += 1;
-        if record.len() != 1 + PIXELS {
-            let problem = format!("{} columns instead of {}", record.len(), 1 + PIXELS);
+        if record.len() != 1 + shape.len() {
+            let problem = format!("{} columns instead of {}", record.len(), 1 + shape.len());
             return Err(malformed(format!("line {line}"), problem));
         }
         for (column, cell) in record.iter().enumerate() {
-            let highest = if column == 0 { CLASSES - 1 } else { 255 };
+            let highest = if column == 0 { MAX_CLASSES - 1 } else { 255 };
             let value = parse_cell(cell, highest).ok_or_else(|| {
                 let name = if column == 0 { "label".into() } else { format!("pixel{column}") };
                 let shown = String::from_utf8_lossy(cell);
@@ -59,7 +59,7 @@ pub fn read(path: &Path) -> Result<Samples, DatasetError> {
 /// Writes samples as CSV with the header, the same form that [`read`] takes.
 pub fn write(samples: &Samples, path: &Path) -> Result<(), DatasetError> {
     let mut text = String::from("label");
-    for pixel in 1..=PIXELS {
+    for pixel in 1..=samples.shape.len() {
         text += &format!(",pixel{pixel}");
     }
     text.push('\n');
@@ -75,10 +75,11 @@ pub fn write(samples: &Samples, path: &Path) -> Result<(), DatasetError> {
         .map_err(|source| DatasetError::Io { path: path.into(), source })
 }
 
-fn check_header(record: &csv::ByteRecord) -> Result<(), String> {
-    if record.len() != 1 + PIXELS {
-        return Err(format!("{} columns instead of {}", record.len(), 1 + PIXELS));
-    }
+/// Checks the names of the columns and returns the shape of the images.
+fn check_header(record: &csv::ByteRecord) -> Result<InputShape, String> {
+    let side = record.len().saturating_sub(1).isqrt();
+    let shape = InputShape::new(side, side, 1).filter(|shape| 1 + shape.len() == record.len());
+    let shape = shape.ok_or_else(|| format!("{} columns, which is no label and a square", record.len()))?;
     for (column, cell) in record.iter().enumerate() {
         let expected = if column == 0 { "label".to_owned() } else { format!("pixel{column}") };
         if cell != expected.as_bytes() {
@@ -86,7 +87,7 @@ fn check_header(record: &csv::ByteRecord) -> Result<(), String> {
             return Err(format!("column {} is `{shown}`, expected `{expected}`", column + 1));
         }
     }
-    Ok(())
+    Ok(shape)
 }
 
 fn parse_cell(cell: &[u8], highest: usize) -> Option<u8> {
@@ -98,16 +99,16 @@ fn parse_cell(cell: &[u8], highest: usize) -> Option<u8> {
 mod tests {
     use std::fs;
 
-    use shared::Label;
+    use shared::fashion_mnist::{Label, PIXELS, SHAPE};
 
     use super::*;
 
     fn text_of_two() -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("two.csv");
-        let mut samples = Samples::default();
-        samples.push(&[9; PIXELS], Label::Trouser);
-        samples.push(&[255; PIXELS], Label::Bag);
+        let mut samples = Samples::empty(SHAPE);
+        samples.push(&[9; PIXELS], Label::Trouser as u8);
+        samples.push(&[255; PIXELS], Label::Bag as u8);
         write(&samples, &path).unwrap();
         assert_eq!(read(&path).unwrap(), samples);
         fs::read_to_string(&path).unwrap()
@@ -132,8 +133,8 @@ mod tests {
         assert!(message_for(&letter).contains("line 2, pixel1: `x`"));
         let too_big = [lines[0], lines[1], &lines[2].replacen(",255", ",256", 1)].join("\n");
         assert!(message_for(&too_big).contains("line 3, pixel1: `256`"));
-        let label = [lines[0], &lines[1].replacen("1,", "12,", 1)].join("\n");
-        assert!(message_for(&label).contains("line 2, label: `12`"));
+        let label = [lines[0], &lines[1].replacen("1,", "120,", 1)].join("\n");
+        assert!(message_for(&label).contains("line 2, label: `120`"));
     }
 
     #[test]

@@ -4,33 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::DeviceError;
+use super::board::Board;
 use crate::codegen;
 use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
-
-/// A board that the project has a folder for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Board {
-    /// Arm MPS2 AN386, Cortex-M4F, as QEMU emulates it.
-    Mps2An386,
-}
-
-impl Board {
-    /// Returns the cargo package.
-    pub fn package(self) -> &'static str {
-        match self {
-            Board::Mps2An386 => "mps2-an386",
-        }
-    }
-
-    /// Returns the Rust target.
-    pub fn target(self) -> &'static str {
-        match self {
-            Board::Mps2An386 => "thumbv7em-none-eabihf",
-        }
-    }
-}
 
 /// Name of the Debian compiler when linked as a rustup toolchain; see `scripts/setup-embedded.sh`.
 const DEBIAN_TOOLCHAIN: &str = "debian";
@@ -40,7 +18,7 @@ const DEBIAN_TOOLCHAIN: &str = "debian";
 /// # Errors
 /// [`DeviceError::Missing`] where no compiler has the target, [`DeviceError::Build`] with cargo's output,
 /// or the reason why no code could be generated.
-pub fn build(board: Board, dir: &ModelDir, options: Options) -> anyhow::Result<PathBuf> {
+pub fn build(board: &Board, dir: &ModelDir, options: Options) -> anyhow::Result<PathBuf> {
     let plan = NetworkPlan::new(&dir.read_firmware()?, options)?;
     build_plan(board, &plan, &dir.name(), dir.network_hash()?, dir.confidence()?)
 }
@@ -50,14 +28,14 @@ pub fn build(board: Board, dir: &ModelDir, options: Options) -> anyhow::Result<P
 /// # Errors
 /// As [`build`].
 pub fn build_plan(
-    board: Board,
+    board: &Board,
     plan: &NetworkPlan,
     name: &str,
     hash: [u8; 8],
     confidence: Confidence,
 ) -> anyhow::Result<PathBuf> {
     let root = crate::project_root();
-    let generated = codegen::generate(plan, name, hash, confidence)?;
+    let generated = codegen::generate(plan, name, hash, confidence);
     let folder = root.join("target/networks").join(format!("{name}-{}", plan.options()));
     crate::files::write_if_changed(&folder.join(codegen::SOURCE_FILE), generated.source.as_bytes())?;
     crate::files::write_if_changed(&folder.join(codegen::WEIGHTS_FILE), &generated.weights)?;
@@ -70,9 +48,12 @@ pub fn build_plan(
     cargo
         .current_dir(&root)
         .env("FIRMWARE_MODEL", &folder)
-        .args(["build", "--profile", "firmware", "--package", board.package()])
-        .args(["--target", board.target(), "--target-dir"])
+        .args(["build", "--profile", "firmware", "--package", &board.name])
+        .args(["--target", &board.target, "--target-dir"])
         .arg(&target_dir);
+    if !board.features.is_empty() {
+        cargo.args(["--features", &board.features.join(",")]);
+    }
     if plan.options().profile == Profile::Size {
         // Around the routines, too, small code before fast code.
         cargo.args(["--config", "profile.firmware.package.firmware.opt-level=\"s\""]);
@@ -82,14 +63,14 @@ pub fn build_plan(
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).into_owned();
         if let Some((region, bytes)) = overflow(&output) {
-            let board = board.package();
+            let board = board.name.clone();
             return Err(DeviceError::Fit { model: name.to_owned(), board, region, bytes }.into());
         }
         return Err(DeviceError::Build { model: name.to_owned(), output }.into());
     }
-    let elf = target_dir.join(board.target()).join("firmware").join(board.package());
+    let elf = target_dir.join(&board.target).join("firmware").join(&board.name);
     // Images of several models live side by side.
-    let kept = folder.join(format!("{}.elf", board.package()));
+    let kept = folder.join(format!("{}.elf", board.name));
     std::fs::copy(&elf, &kept).map_err(|error| anyhow::anyhow!("{}: {error}", elf.display()))?;
     Ok(kept)
 }
@@ -108,8 +89,8 @@ fn overflow(output: &str) -> Option<(String, u64)> {
 }
 
 /// A cargo that can build for the board: the active toolchain's, else Debian's with its own sources.
-fn cargo(board: Board) -> Result<Command, DeviceError> {
-    let target = board.target();
+fn cargo(board: &Board) -> Result<Command, DeviceError> {
+    let target = board.target.as_str();
     let sysroot = sysroot(None);
     if sysroot.as_ref().is_some_and(|root| root.join("lib/rustlib").join(target).is_dir()) {
         return Ok(Command::new("cargo"));
@@ -156,7 +137,7 @@ fn find_lld(sysroot: &Path) -> Option<PathBuf> {
 }
 
 /// Whether a board's image can be built here.
-pub fn can_build(board: Board) -> Result<(), DeviceError> {
+pub fn can_build(board: &Board) -> Result<(), DeviceError> {
     cargo(board).map(|_| ())
 }
 

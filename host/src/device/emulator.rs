@@ -7,11 +7,10 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::DeviceError;
-use super::build::Board;
+use super::board::Board;
 use super::log::{self, Line};
+use super::monitor::Monitor;
 
-/// Program name of the emulator.
-const QEMU: &str = "qemu-system-arm";
 /// How long QEMU may take to connect.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// Under `-icount shift=0` an instruction takes one virtual nanosecond.
@@ -24,6 +23,8 @@ pub struct Emulator {
     pub uart: TcpStream,
     /// The board's log.
     pub log: Receiver<Line>,
+    /// The emulator's own controls, for a board whose screen it draws.
+    pub monitor: Option<Monitor>,
 }
 
 /// A process that ends with this value.
@@ -36,16 +37,17 @@ impl Drop for Process {
     }
 }
 
-/// Returns whether QEMU is on the path.
+/// Returns whether the board's emulator is on the path.
 ///
 /// # Errors
 /// [`DeviceError::Missing`] with the command that gets it.
-pub fn find() -> Result<(), DeviceError> {
-    let found = Command::new(QEMU).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+pub fn find(board: &Board) -> Result<(), DeviceError> {
+    let program = &board.qemu()?.program;
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     match found {
         Ok(status) if status.success() => Ok(()),
         _ => Err(DeviceError::Missing(format!(
-            "{QEMU} is not here; get it with `scripts/setup-embedded.sh` or your system's packages (qemu-system-arm)"
+            "{program} is not here; get it with `scripts/setup-embedded.sh` or your system's packages"
         ))),
     }
 }
@@ -55,7 +57,7 @@ impl Emulator {
     ///
     /// # Errors
     /// [`DeviceError`] where QEMU is missing, ends at once, or the image is no ELF with a log table.
-    pub fn start(board: Board, elf: &Path) -> Result<Self, DeviceError> {
+    pub fn start(board: &Board, elf: &Path) -> Result<Self, DeviceError> {
         Self::start_with(board, elf, &[])
     }
 
@@ -63,18 +65,27 @@ impl Emulator {
     ///
     /// # Errors
     /// As [`Emulator::start`].
-    pub fn start_with(board: Board, elf: &Path, arguments: &[String]) -> Result<Self, DeviceError> {
-        find()?;
+    pub fn start_with(board: &Board, elf: &Path, arguments: &[String]) -> Result<Self, DeviceError> {
+        find(board)?;
+        let qemu = board.qemu()?;
         let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
         let bytes = std::fs::read(elf)
             .map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(talk)?;
         let port = listener.local_addr().map_err(talk)?.port();
-        let (machine, core) = match board {
-            Board::Mps2An386 => ("mps2-an386", "cortex-m4"),
+        // Told where to connect, QEMU does so in the order of its options.
+        let monitor =
+            qemu.has_screen.then(|| TcpListener::bind(("127.0.0.1", 0))).transpose().map_err(talk)?;
+        let monitor_option = match &monitor {
+            Some(listener) => {
+                let port = listener.local_addr().map_err(talk)?.port();
+                ["-qmp".to_owned(), format!("tcp:127.0.0.1:{port}")]
+            }
+            None => ["-monitor".to_owned(), "none".to_owned()],
         };
-        let process = Command::new(QEMU)
-            .args(["-machine", machine, "-cpu", core, "-display", "none", "-monitor", "none"])
+        let process = Command::new(&qemu.program)
+            .args(["-machine", &qemu.machine, "-display", "none"])
+            .args(monitor_option)
             .args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"])
             .args(["-serial", &format!("tcp:127.0.0.1:{port}"), "-kernel"])
             .arg(elf)
@@ -83,25 +94,29 @@ impl Emulator {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| DeviceError::Missing(format!("{QEMU} does not start: {error}")))?;
+            .map_err(|error| DeviceError::Missing(format!("{} does not start: {error}", qemu.program)))?;
         // From here on an early return ends the process.
         let mut process = Process(process);
-        let uart = accept(&listener, &mut process.0)?;
+        let uart = accept(&listener, &mut process.0, &qemu.program)?;
+        let monitor = match monitor {
+            Some(listener) => Some(Monitor::over(accept(&listener, &mut process.0, &qemu.program)?)?),
+            None => None,
+        };
         let output = process.0.stdout.take().expect("the output was piped above");
         let log =
             log::decode(&bytes, output).map_err(|problem| DeviceError::Talk(format!("log: {problem}")))?;
         uart.set_nodelay(true).map_err(talk)?;
-        Ok(Self { process, uart, log })
+        Ok(Self { process, uart, log, monitor })
     }
 
-    /// Splits into UART, log and process; the process must be kept as long as the board is needed.
-    pub fn into_parts(self) -> (TcpStream, Receiver<Line>, Process) {
-        (self.uart, self.log, self.process)
+    /// Splits into UART, log, controls and process, which must be kept as long as the board is needed.
+    pub fn into_parts(self) -> (TcpStream, Receiver<Line>, Option<Monitor>, Process) {
+        (self.uart, self.log, self.monitor, self.process)
     }
 }
 
 /// Waits for QEMU's connection, and gives up when it ends or takes too long.
-fn accept(listener: &TcpListener, process: &mut Child) -> Result<TcpStream, DeviceError> {
+fn accept(listener: &TcpListener, process: &mut Child, program: &str) -> Result<TcpStream, DeviceError> {
     let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
     listener.set_nonblocking(true).map_err(talk)?;
     let started = Instant::now();
@@ -115,10 +130,10 @@ fn accept(listener: &TcpListener, process: &mut Child) -> Result<TcpStream, Devi
             Err(_) => {}
         }
         if let Ok(Some(status)) = process.try_wait() {
-            return Err(DeviceError::Talk(format!("did not start: {QEMU} ended with {status}")));
+            return Err(DeviceError::Talk(format!("did not start: {program} ended with {status}")));
         }
         if started.elapsed() > START_TIMEOUT {
-            return Err(DeviceError::Talk(format!("did not start: {QEMU} is silent")));
+            return Err(DeviceError::Talk(format!("did not start: {program} is silent")));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

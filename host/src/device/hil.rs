@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shared::CLASSES;
-use shared::preprocess::quantize_pixels;
 use shared::protocol::Answer;
 
 use super::DeviceError;
@@ -13,6 +11,7 @@ use super::client::Client;
 use crate::dataset::Samples;
 use crate::dataset::identity::hex;
 use crate::quantize::network::FirmwareNetwork;
+use crate::quantize::quantized;
 
 /// What the comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,9 +53,9 @@ pub struct Mismatch {
     /// Index in the test part.
     pub image: usize,
     /// The device's logits.
-    pub device: [i32; CLASSES],
+    pub device: Vec<i32>,
     /// The desktop's logits.
-    pub desktop: [i32; CLASSES],
+    pub desktop: Vec<i32>,
 }
 
 /// Sends images `range` of `samples` and returns the answers; counts each in `done`.
@@ -71,7 +70,7 @@ pub fn collect(
 ) -> Result<Vec<Answer>, DeviceError> {
     let mut answers = Vec::with_capacity(range.len());
     for index in range {
-        let answer = client.classify(samples.image(index));
+        let answer = client.classify(samples.shape, samples.image(index));
         answers.push(answer.map_err(|error| match error {
             DeviceError::Talk(problem) => DeviceError::Talk(format!("{problem} (image {index})")),
             other => other,
@@ -86,14 +85,14 @@ pub fn compare(model: String, network: &FirmwareNetwork, samples: &Samples, answ
     let mut hasher = Sha256::new();
     let (mut mismatches, mut correct, mut first_mismatch) = (0, 0, None);
     for (image, answer) in answers.iter().enumerate() {
-        for logit in answer.logits {
+        for logit in &answer.logits {
             hasher.update(logit.to_le_bytes());
         }
         correct += usize::from(answer.class == samples.labels[image]);
-        let desktop = network.logits(&quantize_pixels(samples.image(image)));
-        if desktop != answer.logits || firmware::nn::arg_max(&desktop) != usize::from(answer.class) {
+        let desktop = network.logits(&quantized(samples.image(image)));
+        if desktop != answer.logits[..] || firmware::nn::arg_max(&desktop) != usize::from(answer.class) {
             mismatches += 1;
-            first_mismatch.get_or_insert(Mismatch { image, device: answer.logits, desktop });
+            first_mismatch.get_or_insert(Mismatch { image, device: answer.logits.to_vec(), desktop });
         }
     }
     Report {

@@ -1,11 +1,14 @@
 //! The device: building its image, emulating it, talking to it, testing it against the desktop.
 
+pub mod board;
 pub mod build;
 pub mod client;
 pub mod emulator;
 pub mod hil;
 pub mod image;
 pub mod log;
+pub mod monitor;
+pub mod soak;
 
 use thiserror::Error;
 
@@ -31,11 +34,27 @@ pub enum DeviceError {
         /// The model's name.
         model: String,
         /// The board.
-        board: &'static str,
+        board: String,
         /// The linker's name of the memory.
         region: String,
         /// Bytes too many.
         bytes: u64,
+    },
+    /// There is no such board.
+    #[error("there is no board {name}; there are {known}")]
+    UnknownBoard {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A board's description is damaged.
+    #[error("{path}: [package.metadata.board]: {problem}; firmware/boards/mps2-an386 shows the fields")]
+    Board {
+        /// The package's Cargo.toml.
+        path: std::path::PathBuf,
+        /// The field and what is wrong.
+        problem: String,
     },
     /// The device answered something else than the protocol says, or nothing.
     #[error("the device {0}")]

@@ -4,9 +4,7 @@
 //! it as part of its softmax's multiplier. What is said of the test images is computed once, for the report.
 
 use firmware::nn::confidence::confidences;
-use firmware::nn::requantize::{MultiplierError, multiplier_from_real};
 use serde::{Deserialize, Serialize};
-use shared::CLASSES;
 
 use super::arg_max_f32;
 
@@ -67,18 +65,18 @@ pub struct Point {
 /// Logits in the integer engine's own units, with what they should have said.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
-    /// `[images][10]`, accumulators times the logit scale.
-    pub logits: &'a [[f32; CLASSES]],
-    /// `[images]`, 0..=9.
+    /// `[images][classes]`, accumulators times the logit scale.
+    pub logits: &'a [Vec<f32>],
+    /// `[images]` numbers of classes.
     pub labels: &'a [u8],
 }
 
 /// Returns the multiplier of the firmware's integer softmax for a logit step and a temperature.
 ///
-/// # Errors
-/// [`MultiplierError`] where the factor does not fit.
-pub fn confidence_multiplier(logit_scale: f32, temperature: f64) -> Result<i32, MultiplierError> {
-    multiplier_from_real(f64::from(logit_scale) / temperature * std::f64::consts::LOG2_E * 256.0)
+/// `logit_scale / temperature · log2(e) · 256 · 2³²`, rounded; saturates at 2⁶³ − 1, where one step is certainty.
+pub fn confidence_multiplier(logit_scale: f32, temperature: f64) -> i64 {
+    let factor = f64::from(logit_scale) / temperature * std::f64::consts::LOG2_E * 256.0;
+    (factor * 4_294_967_296.0).round() as i64
 }
 
 impl Calibration {
@@ -88,16 +86,17 @@ impl Calibration {
     }
 
     /// Fits temperature and threshold on validation images, and judges both on test images.
-    ///
-    /// # Errors
-    /// [`MultiplierError`] where the integer softmax cannot have the temperature.
-    pub fn fit(validation: Judged<'_>, test: Judged<'_>, logit_scale: f32) -> Result<Self, MultiplierError> {
+    pub fn fit(validation: Judged<'_>, test: Judged<'_>, logit_scale: f32) -> Self {
         let temperature = validation.best_temperature();
-        let multiplier = confidence_multiplier(logit_scale, temperature)?;
-        let shares = |judged: &Judged<'_>| -> Vec<[u16; CLASSES]> {
-            let in_steps = |logits: &[f32; CLASSES]| logits.map(|logit| (logit / logit_scale).round() as i32);
-            judged.logits.iter().map(|logits| confidences(&in_steps(logits), multiplier)).collect()
+        let multiplier = confidence_multiplier(logit_scale, temperature);
+        let share = |logits: &Vec<f32>| {
+            let in_steps: Vec<i32> =
+                logits.iter().map(|logit| (logit / logit_scale).round() as i32).collect();
+            let mut shares = vec![0; logits.len()];
+            confidences(&in_steps, multiplier, &mut shares);
+            shares
         };
+        let shares = |judged: &Judged<'_>| -> Vec<Vec<u16>> { judged.logits.iter().map(share).collect() };
         let validation_shares = shares(&validation);
         let unsure_below = (0..=256u16)
             .find(|&threshold| validation.point(&validation_shares, threshold).accuracy >= SURE)
@@ -113,7 +112,7 @@ impl Calibration {
         });
         let chosen = test.point(&test_shares, unsure_below);
         let curve = [0, 64, 96, 128, 160, 192, 208, 224, 240, 248, 253];
-        Ok(Self {
+        Self {
             temperature,
             unsure_below,
             ece_plain: test.calibration_error(1.0),
@@ -122,13 +121,13 @@ impl Calibration {
             coverage: chosen.coverage,
             answered_accuracy: chosen.accuracy,
             curve: curve.iter().map(|&threshold| test.point(&test_shares, threshold)).collect(),
-        })
+        }
     }
 }
 
 impl Judged<'_> {
-    fn pairs(&self) -> impl Iterator<Item = (&[f32; CLASSES], usize)> {
-        self.logits.iter().zip(self.labels).map(|(logits, &label)| (logits, usize::from(label)))
+    fn pairs(&self) -> impl Iterator<Item = (&[f32], usize)> {
+        self.logits.iter().zip(self.labels).map(|(logits, &label)| (&logits[..], usize::from(label)))
     }
 
     /// Mean −ln p(label).
@@ -163,7 +162,7 @@ impl Judged<'_> {
         gaps / self.labels.len().max(1) as f64
     }
 
-    fn point(&self, shares: &[[u16; CLASSES]], threshold: u16) -> Point {
+    fn point(&self, shares: &[Vec<u16>], threshold: u16) -> Point {
         let (mut answered, mut right) = (0usize, 0usize);
         for ((logits, label), shares) in self.pairs().zip(shares) {
             let class = arg_max_f32(logits);
@@ -180,11 +179,12 @@ impl Judged<'_> {
 }
 
 /// exp(logit / T) / Σ exp(logit / T), in doubles.
-pub fn softmax(logits: &[f32; CLASSES], temperature: f64) -> [f64; CLASSES] {
-    let highest = f64::from(logits[arg_max_f32(logits)]);
-    let powers = logits.map(|logit| ((f64::from(logit) - highest) / temperature).exp());
+pub fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |&logit: &f32| ((f64::from(logit) - f64::from(highest)) / temperature).exp();
+    let powers: Vec<f64> = logits.iter().map(power).collect();
     let sum: f64 = powers.iter().sum();
-    powers.map(|power| power / sum)
+    powers.into_iter().map(|power| power / sum).collect()
 }
 
 #[cfg(test)]
@@ -192,8 +192,8 @@ mod tests {
     use super::*;
 
     /// Images whose winner leads by `lead` and is right in `right` of 20 cases.
-    fn answers(lead: f32, right: usize) -> (Vec<[f32; CLASSES]>, Vec<u8>) {
-        let logits = |winner: usize| std::array::from_fn(|class| if class == winner { lead } else { 0.0 });
+    fn answers(lead: f32, right: usize) -> (Vec<Vec<f32>>, Vec<u8>) {
+        let logits = |winner: usize| (0..10).map(|class| if class == winner { lead } else { 0.0 }).collect();
         let all = (0..2_000)
             .map(|at| (logits(at % 10), if at / 10 % 20 < right { at % 10 } else { (at + 1) % 10 }));
         let (logits, labels): (Vec<_>, Vec<_>) = all.unzip();
@@ -204,11 +204,22 @@ mod tests {
     fn the_temperature_makes_the_confidence_the_accuracy() {
         let (logits, labels) = answers(9.0, 16);
         let judged = Judged { logits: &logits, labels: &labels };
-        let calibration = Calibration::fit(judged, judged, 0.001).unwrap();
+        let calibration = Calibration::fit(judged, judged, 0.001);
         // 0.8 = 1 / (1 + 9 e^(−9/T)).
         assert!((calibration.temperature - 9.0 / 36f64.ln()).abs() < 0.01, "{}", calibration.temperature);
         assert!((calibration.ece_plain - 0.199).abs() < 0.001 && calibration.ece < 0.002, "{calibration:?}");
         assert!(calibration.largest_share_error < 0.006, "{}", calibration.largest_share_error);
+    }
+
+    #[test]
+    fn a_network_with_a_large_logit_step_has_its_confidence_too() {
+        // A factor that no layer's multiplier could have: 0.5 · log2(e) · 256 is 184.7 a step.
+        let logits = vec![vec![1.0, 0.5, 0.0]; 100];
+        let labels: Vec<u8> = (0..100).map(|at| u8::from(at % 4 == 0)).collect();
+        let judged = Judged { logits: &logits, labels: &labels };
+        let calibration = Calibration::fit(judged, judged, 0.5);
+        assert!(calibration.largest_share_error < 0.01, "{calibration:?}");
+        assert_eq!(confidence_multiplier(f32::MAX, 1e-9), i64::MAX);
     }
 
     #[test]
@@ -218,7 +229,7 @@ mod tests {
         logits.extend(weak);
         labels.extend(wrong);
         let judged = Judged { logits: &logits, labels: &labels };
-        let calibration = Calibration::fit(judged, judged, 0.001).unwrap();
+        let calibration = Calibration::fit(judged, judged, 0.001);
         assert_eq!((calibration.coverage, calibration.answered_accuracy), (0.5, 1.0));
         assert_eq!(calibration.curve[0], Point { threshold: 0, coverage: 1.0, accuracy: 0.75 });
     }

@@ -3,15 +3,16 @@
 use std::fmt::Write;
 
 use serde::{Serialize, Serializer};
-use shared::{CLASSES, Label};
 
 use crate::model_dir::Confusion;
 
 /// How often each class was taken for each: `counts[label][predicted]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfusionMatrix {
+    /// Names of the classes.
+    pub classes: Vec<String>,
     /// Images by label and answer.
-    pub counts: [[usize; CLASSES]; CLASSES],
+    pub counts: Vec<Vec<usize>>,
 }
 
 /// Scores of one class, or a mean over the classes.
@@ -28,10 +29,10 @@ pub struct Scores {
 }
 
 /// A row of the report, with the class's name.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassScores {
     /// Name of the class.
-    pub class: &'static str,
+    pub class: String,
     /// Its scores.
     pub scores: Scores,
 }
@@ -41,7 +42,7 @@ pub struct ClassScores {
 /// # Errors
 /// The serializer's.
 pub fn by_class<S: Serializer>(rows: &[ClassScores], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(rows.iter().map(|row| (row.class, row.scores)))
+    serializer.collect_map(rows.iter().map(|row| (&row.class, row.scores)))
 }
 
 /// Precision, recall and F1 of every class, and their means.
@@ -58,13 +59,13 @@ pub struct ClassificationReport {
 }
 
 impl ConfusionMatrix {
-    /// Counts answers. Both slices hold classes 0..=9, one an image.
-    pub fn new(predicted: &[usize], labels: &[u8]) -> Self {
-        let mut counts = [[0; CLASSES]; CLASSES];
+    /// Counts answers. The last two slices hold numbers of classes, one an image.
+    pub fn new(classes: &[String], predicted: &[usize], labels: &[u8]) -> Self {
+        let mut counts = vec![vec![0; classes.len()]; classes.len()];
         for (&predicted, &label) in predicted.iter().zip(labels) {
             counts[usize::from(label)][predicted] += 1;
         }
-        Self { counts }
+        Self { classes: classes.to_vec(), counts }
     }
 
     /// Images of a class.
@@ -74,7 +75,8 @@ impl ConfusionMatrix {
 
     /// What is most often taken for what: at most `count` pairs, most frequent first, then by label and answer.
     pub fn most_confused(&self, count: usize) -> Vec<Confusion> {
-        let pairs = (0..CLASSES * CLASSES).map(|at| (at / CLASSES, at % CLASSES));
+        let classes = self.classes.len();
+        let pairs = (0..classes * classes).map(|at| (at / classes, at % classes));
         let wrong =
             pairs.filter(|&(label, predicted)| label != predicted && self.counts[label][predicted] > 0);
         let mut all: Vec<Confusion> = wrong
@@ -87,10 +89,10 @@ impl ConfusionMatrix {
 
     /// Formats as CSV: a header of answers, one row a label.
     pub fn to_csv(&self) -> String {
-        let names = Label::ALL.map(Label::name);
+        let names: Vec<String> = self.classes.iter().map(|name| csv_field(name)).collect();
         let mut text = format!("true \\ predicted,{}\n", names.join(","));
         for (name, row) in names.iter().zip(&self.counts) {
-            let cells = row.map(|count| count.to_string());
+            let cells: Vec<String> = row.iter().map(usize::to_string).collect();
             let _ = writeln!(text, "{name},{}", cells.join(","));
         }
         text
@@ -99,7 +101,7 @@ impl ConfusionMatrix {
     /// Computes the report.
     pub fn report(&self) -> ClassificationReport {
         let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        let scores: Vec<Scores> = (0..CLASSES)
+        let scores: Vec<Scores> = (0..self.classes.len())
             .map(|class| {
                 let right = self.counts[class][class];
                 let given: usize = self.counts.iter().map(|row| row[class]).sum();
@@ -113,7 +115,7 @@ impl ConfusionMatrix {
             })
             .collect();
         let images: usize = scores.iter().map(|scores| scores.support).sum();
-        let right: usize = (0..CLASSES).map(|class| self.counts[class][class]).sum();
+        let right: usize = (0..self.classes.len()).map(|class| self.counts[class][class]).sum();
         let mean = |weight: &dyn Fn(&Scores) -> f64| {
             let total: f64 = scores.iter().map(weight).sum();
             let of = |value: &dyn Fn(&Scores) -> f64| {
@@ -131,20 +133,27 @@ impl ConfusionMatrix {
             accuracy: ratio(right, images),
             macro_avg: mean(&|_| 1.0),
             weighted_avg: mean(&|scores| scores.support as f64),
-            classes: Label::ALL
+            classes: self
+                .classes
                 .iter()
                 .zip(&scores)
-                .map(|(label, &scores)| ClassScores { class: label.name(), scores })
+                .map(|(class, &scores)| ClassScores { class: class.clone(), scores })
                 .collect(),
         }
     }
+}
+
+/// Quotes a name that has a comma, a quote or a line break in it (RFC 4180).
+fn csv_field(name: &str) -> String {
+    let is_plain = !name.contains([',', '"', '\n', '\r']);
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 impl ClassificationReport {
     /// Formats as `sklearn.metrics.classification_report(labels, predicted, target_names=…, digits=digits)` does.
     pub fn to_text(&self, digits: usize) -> String {
         const LAST: &str = "weighted avg";
-        let longest = self.classes.iter().map(|row| row.class.len()).max().unwrap_or(0);
+        let longest = self.classes.iter().map(|row| row.class.chars().count()).max().unwrap_or(0);
         let width = longest.max(LAST.len()).max(digits);
         let mut text = format!(
             "{:>width$}  {:>9} {:>9} {:>9} {:>9}\n\n",
@@ -175,11 +184,16 @@ impl ClassificationReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Task;
+
+    fn matrix(predicted: &[usize], labels: &[u8]) -> ConfusionMatrix {
+        ConfusionMatrix::new(&Task::fashion_mnist().classes, predicted, labels)
+    }
 
     #[test]
     fn scores_follow_from_the_counts() {
         // Three of class 0, one taken for 1; one of class 1, right; nothing else.
-        let matrix = ConfusionMatrix::new(&[0, 0, 1, 1], &[0, 0, 0, 1]);
+        let matrix = matrix(&[0, 0, 1, 1], &[0, 0, 0, 1]);
         let report = matrix.report();
         let [first, second] = [report.classes[0].scores, report.classes[1].scores];
         assert_eq!((first.precision, first.recall, first.support), (1.0, 2.0 / 3.0, 3));
@@ -192,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_most_frequent_confusion_comes_first() {
-        let matrix = ConfusionMatrix::new(&[1, 2, 2, 3], &[0, 0, 0, 3]);
+        let matrix = matrix(&[1, 2, 2, 3], &[0, 0, 0, 3]);
         let pairs: Vec<_> =
             matrix.most_confused(8).iter().map(|pair| (pair.label, pair.predicted, pair.images)).collect();
         assert_eq!(pairs, [(0, 2, 2), (0, 1, 1)]);
@@ -201,7 +215,7 @@ mod tests {
 
     #[test]
     fn nothing_at_all_is_zero_and_no_panic() {
-        let text = ConfusionMatrix::new(&[], &[]).report().to_text(2);
+        let text = matrix(&[], &[]).report().to_text(2);
         assert!(text.contains("accuracy                           0.00         0"), "{text}");
     }
 }

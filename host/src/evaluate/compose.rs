@@ -7,12 +7,12 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
-use shared::{PIXELS, SIDE};
 
 use super::{agreement, arg_max_f32};
 use crate::dataset::Samples;
 use crate::dataset::photo::Photo;
 use crate::runtime::Engine;
+use crate::task::Task;
 use crate::train::batches::derive_seed;
 
 /// Width of a composed photo.
@@ -24,8 +24,9 @@ pub const DEFAULT_SEED: u64 = 2_024;
 /// How many of them it takes.
 pub const DEFAULT_COUNT: usize = 1_000;
 
-/// Makes a photo of data-set image `index`; odd numbers are light on gray, even ones dark on white.
-pub fn photo(image: &[u8; PIXELS], index: usize, seed: u64) -> Photo {
+/// Makes a photo of data-set image `index`, `[side][side]` gray bytes, bright on black; odd numbers are light on gray, even ones dark on white.
+pub fn photo(image: &[u8], index: usize, seed: u64) -> Photo {
+    let image_side = image.len().isqrt();
     let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(seed, index, 0));
     let is_light = index % 2 == 1;
     let side = rng.random_range(180..=420usize);
@@ -44,8 +45,9 @@ pub fn photo(image: &[u8; PIXELS], index: usize, seed: u64) -> Photo {
     let mut rgb = Vec::with_capacity(WIDTH * HEIGHT * 3);
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
-            let scale = SIDE as f32 / side as f32;
-            let share = smooth(image, (x as f32 - left) * scale, (y as f32 - top) * scale) / 255.0;
+            let scale = image_side as f32 / side as f32;
+            let share =
+                smooth(image, image_side, (x as f32 - left) * scale, (y as f32 - top) * scale) / 255.0;
             let light =
                 slope_x * (x as f32 / WIDTH as f32 - 0.5) + slope_y * (y as f32 / HEIGHT as f32 - 0.5);
             let brightness = background + share * room + light;
@@ -61,14 +63,14 @@ pub fn photo(image: &[u8; PIXELS], index: usize, seed: u64) -> Photo {
 }
 
 /// Brightness between pixels (bilinear), black outside; pixel centres lie at halves.
-fn smooth(image: &[u8; PIXELS], x: f32, y: f32) -> f32 {
-    if !(0.0..SIDE as f32).contains(&x) || !(0.0..SIDE as f32).contains(&y) {
+fn smooth(image: &[u8], side: usize, x: f32, y: f32) -> f32 {
+    if !(0.0..side as f32).contains(&x) || !(0.0..side as f32).contains(&y) {
         return 0.0;
     }
     let at = |column: f32, row: f32| {
-        let last = (SIDE - 1) as f32;
+        let last = (side - 1) as f32;
         let (column, row) = (column.clamp(0.0, last) as usize, row.clamp(0.0, last) as usize);
-        f32::from(image[row * SIDE + column])
+        f32::from(image[row * side + column])
     };
     let (x, y) = (x - 0.5, y - 0.5);
     let (column, row) = (x.floor(), y.floor());
@@ -100,7 +102,7 @@ pub struct Composed {
     pub photos: usize,
     /// Seed they were made with.
     pub seed: u64,
-    /// Fraction with the class that the 28×28 original gets.
+    /// Fraction with the class that the original image gets.
     pub as_original: f64,
     /// Fraction with the right class.
     pub accuracy: f64,
@@ -113,7 +115,7 @@ pub struct Composed {
 pub struct Miss {
     /// Number of the test image.
     pub index: usize,
-    /// What it is, 0..=9.
+    /// Class of the image.
     pub label: u8,
     /// What the original was taken for.
     pub original: usize,
@@ -133,21 +135,24 @@ impl Composed {
 }
 
 /// Returns what the chip would see of a photo of each image.
-pub fn photographed(samples: &Samples, seed: u64) -> Samples {
-    let see = |index: usize| photo(samples.image(index), index, seed).to_pixels();
-    let pixels: Vec<[u8; PIXELS]> =
-        (0..samples.len()).into_par_iter().map(|index| see(index).expect("640×480 is a frame")).collect();
-    Samples { pixels: pixels.as_flattened().to_vec(), labels: samples.labels.clone() }
+///
+/// * `task`: of the samples; its preprocessing is [`garment`](shared::preprocess::garment).
+pub fn photographed(samples: &Samples, task: &Task, seed: u64) -> Samples {
+    let see = |index: usize| photo(samples.image(index), index, seed).to_input(task);
+    let pixels: Vec<Vec<u8>> =
+        (0..samples.len()).into_par_iter().map(|index| see(index).expect("640×480 is a frame").0).collect();
+    Samples { shape: samples.shape, pixels: pixels.concat(), labels: samples.labels.clone() }
 }
 
 /// Asks an engine about photos of `samples` and about the originals.
 ///
 /// # Errors
 /// The engine's.
-pub fn judge(engine: &mut dyn Engine, samples: &Samples, seed: u64) -> anyhow::Result<Composed> {
-    let classes = |logits: Vec<_>| -> Vec<usize> { logits.iter().map(arg_max_f32).collect() };
+pub fn judge(engine: &mut dyn Engine, samples: &Samples, task: &Task, seed: u64) -> anyhow::Result<Composed> {
+    let classes =
+        |logits: Vec<Vec<f32>>| -> Vec<usize> { logits.iter().map(|row| arg_max_f32(row)).collect() };
     let original = classes(engine.logits(samples)?);
-    let photos = classes(engine.logits(&photographed(samples, seed))?);
+    let photos = classes(engine.logits(&photographed(samples, task, seed))?);
     let misses = (0..samples.len()).filter(|&index| original[index] != photos[index]);
     Ok(Composed {
         photos: samples.len(),
@@ -176,10 +181,9 @@ mod tests {
         for index in 0..samples.len() {
             let made = photo(samples.image(index), index, 7);
             assert_eq!(made, photo(samples.image(index), index, 7));
-            let seen = made.to_pixels().unwrap();
-            let mean = |image: &[u8; PIXELS]| {
-                image.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / PIXELS as f64
-            };
+            let (seen, _) = made.to_input(&Task::fashion_mnist()).unwrap();
+            let mean =
+                |image: &[u8]| image.iter().map(|&pixel| f64::from(pixel)).sum::<f64>() / image.len() as f64;
             // Zoomed to the frame, a garment can only cover more.
             let (before, after) = (mean(samples.image(index)), mean(&seen));
             assert!(after > 0.8 * before && after < 1.9 * before, "{index}: {before} became {after}");

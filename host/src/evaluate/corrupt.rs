@@ -4,7 +4,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::{PIXELS, SIDE};
+use shared::input::InputShape;
 
 use crate::dataset::Samples;
 
@@ -92,31 +92,34 @@ impl Corruption {
         let mut pixels = Vec::with_capacity(samples.pixels.len());
         for index in 0..samples.len() {
             let mut rng = ChaCha8Rng::seed_from_u64(index as u64 ^ 0xc0_44_09);
-            pixels.extend(self.image(samples.image(index), amount, &mut rng));
+            pixels.extend(self.image(samples.shape, samples.image(index), amount, &mut rng));
         }
-        Samples { pixels, labels: samples.labels.clone() }
+        Samples { shape: samples.shape, pixels, labels: samples.labels.clone() }
     }
 
-    fn image(self, image: &[u8; PIXELS], amount: f64, rng: &mut impl Rng) -> [u8; PIXELS] {
+    fn image(self, shape: InputShape, image: &[u8], amount: f64, rng: &mut impl Rng) -> Vec<u8> {
+        let each = |change: &mut dyn FnMut(f64) -> f64| -> Vec<u8> {
+            image.iter().map(|&pixel| gray(change(f64::from(pixel)))).collect()
+        };
         let either_way = if rng.random_bool(0.5) { 1.0 } else { -1.0 };
         match self {
             Self::Shift => {
                 let direction = std::f64::consts::FRAC_PI_4 * f64::from(rng.random_range(0..8u8));
                 let step = |part: f64| (part * amount * 1.4).clamp(-amount, amount).round();
-                moved(image, [[1.0, 0.0], [0.0, 1.0]], [step(direction.sin()), step(direction.cos())])
+                moved(shape, image, [[1.0, 0.0], [0.0, 1.0]], [step(direction.sin()), step(direction.cos())])
             }
             Self::Rotation => {
                 let (sine, cosine) = (either_way * amount).to_radians().sin_cos();
-                moved(image, [[cosine, -sine], [sine, cosine]], [0.0; 2])
+                moved(shape, image, [[cosine, -sine], [sine, cosine]], [0.0; 2])
             }
             Self::Scale => {
                 let factor = 1.0 / (1.0 + either_way * amount);
-                moved(image, [[factor, 0.0], [0.0, factor]], [0.0; 2])
+                moved(shape, image, [[factor, 0.0], [0.0, factor]], [0.0; 2])
             }
-            Self::Blur => blurred(image, amount),
-            Self::Noise => image.map(|pixel| gray(f64::from(pixel) + amount * normal(rng))),
-            Self::Brightness => image.map(|pixel| gray(f64::from(pixel) + amount)),
-            Self::Contrast => image.map(|pixel| gray(f64::from(pixel) * amount)),
+            Self::Blur => blurred(shape, image, amount),
+            Self::Noise => each(&mut |pixel| pixel + amount * normal(rng)),
+            Self::Brightness => each(&mut |pixel| pixel + amount),
+            Self::Contrast => each(&mut |pixel| pixel * amount),
         }
     }
 }
@@ -132,50 +135,56 @@ fn normal(rng: &mut impl Rng) -> f64 {
 }
 
 /// Samples bilinearly at `matrix · (p − centre − shift) + centre`; black outside.
-fn moved(image: &[u8; PIXELS], matrix: [[f64; 2]; 2], shift: [f64; 2]) -> [u8; PIXELS] {
-    let centre = (SIDE as f64 - 1.0) / 2.0;
-    let pixel = |row: f64, column: f64| {
-        let inside = |at: f64| (0.0..SIDE as f64).contains(&at);
-        if inside(row) && inside(column) {
-            f64::from(image[row as usize * SIDE + column as usize])
-        } else {
-            0.0
-        }
+fn moved(shape: InputShape, image: &[u8], matrix: [[f64; 2]; 2], shift: [f64; 2]) -> Vec<u8> {
+    let InputShape { height, width, channels } = shape;
+    let [centre_y, centre_x] = [height, width].map(|side| (side as f64 - 1.0) / 2.0);
+    let pixel = |row: f64, column: f64, channel: usize| {
+        let is_inside = (0.0..height as f64).contains(&row) && (0.0..width as f64).contains(&column);
+        let at = || (row as usize * width + column as usize) * channels + channel;
+        if is_inside { f64::from(image[at()]) } else { 0.0 }
     };
-    std::array::from_fn(|index| {
-        let y = (index / SIDE) as f64 - centre - shift[0];
-        let x = (index % SIDE) as f64 - centre - shift[1];
-        let row = matrix[0][0] * y + matrix[0][1] * x + centre;
-        let column = matrix[1][0] * y + matrix[1][1] * x + centre;
+    let value = |index: usize| {
+        let (place, channel) = (index / channels, index % channels);
+        let y = (place / width) as f64 - centre_y - shift[0];
+        let x = (place % width) as f64 - centre_x - shift[1];
+        let row = matrix[0][0] * y + matrix[0][1] * x + centre_y;
+        let column = matrix[1][0] * y + matrix[1][1] * x + centre_x;
         let (top, left) = (row.floor(), column.floor());
         let (down, right) = (row - top, column - left);
-        let upper = pixel(top, left) * (1.0 - right) + pixel(top, left + 1.0) * right;
-        let lower = pixel(top + 1.0, left) * (1.0 - right) + pixel(top + 1.0, left + 1.0) * right;
+        let upper = pixel(top, left, channel) * (1.0 - right) + pixel(top, left + 1.0, channel) * right;
+        let lower =
+            pixel(top + 1.0, left, channel) * (1.0 - right) + pixel(top + 1.0, left + 1.0, channel) * right;
         gray(upper * (1.0 - down) + lower * down)
-    })
+    };
+    (0..shape.len()).map(value).collect()
 }
 
 /// Gaussian of `sigma` pixels over 7×7, black outside.
-fn blurred(image: &[u8; PIXELS], sigma: f64) -> [u8; PIXELS] {
+fn blurred(shape: InputShape, image: &[u8], sigma: f64) -> Vec<u8> {
     let weight = |at: i32| (-f64::from(at * at) / (2.0 * sigma * sigma)).exp();
     let sum: f64 = (-3..=3).map(weight).sum();
-    let along = |values: &[f64; PIXELS], step: usize| -> [f64; PIXELS] {
-        std::array::from_fn(|index| {
-            let at = (index / step) % SIDE;
+    // `step` values lie between neighbours, of which there are `end`.
+    let along = |values: &[f64], step: usize, end: usize| -> Vec<f64> {
+        let value = |index: usize| {
+            let at = (index / step) % end;
             let taps = (-3..=3i32).filter_map(|tap| {
-                let there = at.checked_add_signed(tap as isize).filter(|&there| there < SIDE)?;
+                let there = at.checked_add_signed(tap as isize).filter(|&there| there < end)?;
                 Some(weight(tap) * values[index + there * step - at * step])
             });
             taps.sum::<f64>() / sum
-        })
+        };
+        (0..values.len()).map(value).collect()
     };
-    along(&along(&image.map(f64::from), 1), SIDE).map(gray)
+    let values: Vec<f64> = image.iter().map(|&pixel| f64::from(pixel)).collect();
+    let rows = along(&values, shape.channels, shape.width);
+    along(&rows, shape.channels * shape.width, shape.height).into_iter().map(gray).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dataset::drawn;
+    use shared::fashion_mnist::{PIXELS, SHAPE, SIDE};
 
     #[test]
     fn corruptions_change_images_the_same_way_twice_and_more_with_strength() {
@@ -196,7 +205,7 @@ mod tests {
     fn a_shift_moves_whole_pixels() {
         let mut image = [0; PIXELS];
         image[10 * SIDE + 12] = 200;
-        let moved = moved(&image, [[1.0, 0.0], [0.0, 1.0]], [2.0, -1.0]);
+        let moved = moved(SHAPE, &image, [[1.0, 0.0], [0.0, 1.0]], [2.0, -1.0]);
         assert_eq!((moved[12 * SIDE + 11], moved.iter().filter(|&&pixel| pixel > 0).count()), (200, 1));
     }
 
@@ -204,7 +213,7 @@ mod tests {
     fn a_blur_keeps_what_there_is_to_see() {
         let mut image = [0; PIXELS];
         image[14 * SIDE + 14] = 255;
-        let total: u32 = blurred(&image, 0.8).iter().map(|&pixel| u32::from(pixel)).sum();
+        let total: u32 = blurred(SHAPE, &image, 0.8).iter().map(|&pixel| u32::from(pixel)).sum();
         assert!((250..=260).contains(&total), "{total}");
     }
 }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use shared::{CLASSES, Label};
 
 use super::arg_max_f32;
 use super::calibration::softmax;
@@ -18,19 +17,21 @@ const BINS: usize = 10;
 pub struct Judgement {
     /// Name of the engine.
     pub engine: String,
-    /// What the images are, 0..=9.
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Class of each image.
     pub labels: Vec<u8>,
-    /// What they were taken for, 0..=9.
+    /// Class that each was taken for.
     pub predicted: Vec<usize>,
     /// The winner's probability, 0..=1.
     pub confidence: Vec<f64>,
 }
 
 /// How sure answers of a class are, and how right.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassCalibration {
     /// Name of the answer.
-    pub class: &'static str,
+    pub class: String,
     /// Images that got it.
     pub answers: usize,
     /// Mean probability that it was given, 0..=1.
@@ -44,12 +45,18 @@ impl Judgement {
     ///
     /// # Errors
     /// The engine's, with the image's number.
-    pub fn of(engine: &mut dyn Engine, samples: &Samples, temperature: f64) -> Result<Self> {
+    pub fn of(
+        engine: &mut dyn Engine,
+        samples: &Samples,
+        classes: &[String],
+        temperature: f64,
+    ) -> Result<Self> {
         let logits = engine.logits(samples)?;
-        let predicted: Vec<usize> = logits.iter().map(arg_max_f32).collect();
+        let predicted: Vec<usize> = logits.iter().map(|row| arg_max_f32(row)).collect();
         let confidence = logits.iter().zip(&predicted).map(|(row, &class)| softmax(row, temperature)[class]);
         Ok(Self {
             engine: engine.name().into(),
+            classes: classes.to_vec(),
             labels: samples.labels.clone(),
             confidence: confidence.collect(),
             predicted,
@@ -63,7 +70,7 @@ impl Judgement {
 
     /// What was taken for what.
     pub fn matrix(&self) -> ConfusionMatrix {
-        ConfusionMatrix::new(&self.predicted, &self.labels)
+        ConfusionMatrix::new(&self.classes, &self.predicted, &self.labels)
     }
 
     /// Wrong answers, the surest first; the lower index wins ties.
@@ -81,13 +88,14 @@ impl Judgement {
 
     /// Mean confidence and accuracy of each answer.
     pub fn by_class(&self) -> Vec<ClassCalibration> {
-        (0..CLASSES)
-            .map(|class| {
+        let classes = self.classes.iter().enumerate();
+        classes
+            .map(|(class, name)| {
                 let given: Vec<usize> =
                     (0..self.labels.len()).filter(|&index| self.predicted[index] == class).collect();
                 let count = given.len().max(1) as f64;
                 ClassCalibration {
-                    class: Label::ALL[class].name(),
+                    class: name.clone(),
                     answers: given.len(),
                     confidence: given.iter().map(|&index| self.confidence[index]).sum::<f64>() / count,
                     accuracy: given.iter().filter(|&&index| self.is_right(index)).count() as f64 / count,
@@ -126,6 +134,7 @@ mod tests {
     fn judgement() -> Judgement {
         Judgement {
             engine: "test".into(),
+            classes: crate::task::Task::fashion_mnist().classes,
             labels: vec![0, 1, 2, 3],
             predicted: vec![0, 2, 2, 4],
             confidence: vec![0.9, 0.6, 0.8, 0.95],

@@ -8,14 +8,12 @@ pub mod judgement;
 pub mod roundtrip;
 pub mod verify;
 
-use shared::CLASSES;
-
 use crate::dataset::Samples;
 use crate::runtime::Engine;
 
 /// Returns the index of the largest logit; the lowest index wins ties, everywhere in this project.
-pub fn arg_max_f32(logits: &[f32; CLASSES]) -> usize {
-    (1..CLASSES).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
+pub fn arg_max_f32(logits: &[f32]) -> usize {
+    (1..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
 }
 
 /// Returns the fraction of `predicted` classes that equal `labels`.
@@ -29,7 +27,7 @@ pub fn accuracy(predicted: &[usize], labels: &[u8]) -> f64 {
 /// # Errors
 /// The engine's.
 pub fn accuracy_of(engine: &mut dyn Engine, samples: &Samples) -> anyhow::Result<f64> {
-    let classes: Vec<usize> = engine.logits(samples)?.iter().map(arg_max_f32).collect();
+    let classes: Vec<usize> = engine.logits(samples)?.iter().map(|row| arg_max_f32(row)).collect();
     Ok(accuracy(&classes, &samples.labels))
 }
 
@@ -45,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_lowest_index_wins_ties() {
-        let mut logits = [0.0; CLASSES];
+        let mut logits = [0.0; 10];
         assert_eq!(arg_max_f32(&logits), 0);
         (logits[4], logits[7]) = (1.0, 1.0);
         assert_eq!(arg_max_f32(&logits), 4);

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use shared::CLASSES;
 
 use crate::dataset::Samples;
 use crate::onnx::proto;
@@ -47,7 +46,7 @@ pub fn check(net: &TrainedNet, path: &Path, samples: &Samples) -> Result<Vec<Row
     ])
 }
 
-fn largest_delta(a: &[[f32; CLASSES]], b: &[[f32; CLASSES]]) -> f32 {
+fn largest_delta(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let deltas = a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs());
     // NaN must not pass for zero.
     deltas.fold(0.0, |most, delta| if delta > most || delta.is_nan() { delta } else { most })

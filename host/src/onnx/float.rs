@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use firmware::nn::window::Window;
-use shared::SIDE;
 
 use super::OnnxError;
 use super::proto::{self, ModelProto, NodeProto, TensorProto};
+use crate::task::Task;
 
 /// What a layer applies to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,22 @@ pub enum FloatOp {
     },
 }
 
+/// Returns what a float model classifies; see [`proto::task_of`].
+///
+/// * `layers`: as [`layers`] read them.
+///
+/// # Errors
+/// [`OnnxError::Unsupported`] where graph and metadata do not fit together.
+pub fn task(model: &ModelProto, layers: &[FloatLayer], file: &str) -> Result<Task, OnnxError> {
+    let graph =
+        model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
+    let logits = match layers.last() {
+        Some(FloatLayer { op: FloatOp::Dense { out_features, .. }, .. }) => *out_features,
+        _ => 0,
+    };
+    proto::task_of(model, proto::input_of(graph, file)?.1, logits, file)
+}
+
 /// Reads a float model as a chain of layers.
 ///
 /// # Errors
@@ -82,18 +98,13 @@ pub enum FloatOp {
 pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxError> {
     let graph =
         model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
+    let (input, shape) = proto::input_of(graph, file)?;
     let constants = graph.initializer.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     let mut reader = Reader {
         file,
         constants,
-        current: proto::single_input(graph, [1, SIDE, SIDE])
-            .map_err(|problem| OnnxError::Unsupported {
-                file: file.into(),
-                node: "the input".into(),
-                problem,
-            })?
-            .into(),
-        shape: [1, SIDE, SIDE],
+        current: input.into(),
+        shape: [shape.channels, shape.height, shape.width],
         is_flat: false,
         layers: Vec::new(),
     };
@@ -373,6 +384,7 @@ fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     #[test]

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use firmware::nn::window::Window;
-use shared::{CLASSES, SIDE};
 
 use super::OnnxError;
 use super::float::Activation;
@@ -31,14 +30,14 @@ pub fn write(network: &QuantizedNetwork) -> ModelProto {
         let is_last = index + 1 == network.layers.len();
         current = writer.layer(index, layer, &current, is_last);
     }
-    writer.graph.input =
-        vec![proto::value_info(proto::INPUT_NAME, proto::FLOAT, Some(&[1, SIDE as i64, SIDE as i64]))];
-    writer.graph.output = vec![proto::value_info(proto::OUTPUT_NAME, proto::FLOAT, Some(&[CLASSES as i64]))];
+    let (input, output) = proto::ends(&network.task);
+    (writer.graph.input, writer.graph.output) = (vec![input], vec![output]);
     ModelProto {
         ir_version: proto::IR_VERSION,
         producer_name: "host quantize".into(),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
         graph: Some(writer.graph),
+        metadata_props: proto::metadata(&network.task),
         ..ModelProto::default()
     }
 }
@@ -187,24 +186,23 @@ fn window_attributes(window: &Window) -> Vec<proto::AttributeProto> {
 pub fn read(model: &ModelProto, file: &str) -> Result<QuantizedNetwork, OnnxError> {
     let graph =
         model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
-    let mut reader =
-        Reader {
-            file,
-            constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
-            dequantized: HashMap::new(),
-            current: proto::single_input(graph, [1, SIDE, SIDE]).map_err(|problem| {
-                OnnxError::Unsupported { file: file.into(), node: "the input".into(), problem }
-            })?,
-            affine: None,
-            shape: [1, SIDE, SIDE],
-            pending: None,
-            layers: Vec::new(),
-        };
+    let (input, shape) = proto::input_of(graph, file)?;
+    let mut reader = Reader {
+        file,
+        constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+        dequantized: HashMap::new(),
+        current: input,
+        affine: None,
+        shape: [shape.channels, shape.height, shape.width],
+        pending: None,
+        layers: Vec::new(),
+    };
     for node in &graph.node {
         reader.node(node)?;
     }
     proto::check_output(graph, reader.current, file)?;
-    reader.finish()
+    let (layers, logits) = reader.finish()?;
+    Ok(QuantizedNetwork { task: proto::task_of(model, shape, logits, file)?, layers })
 }
 
 struct Reader<'a> {
@@ -474,23 +472,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<QuantizedNetwork, OnnxError> {
+    /// Returns the layers and the number of logits.
+    fn finish(mut self) -> Result<(Vec<QuantizedLayer>, usize), OnnxError> {
         match (self.pending.take(), self.affine) {
-            (
-                Some((computation @ Computation::Dense { out_features: CLASSES, .. }, activation)),
-                Some(input),
-            ) if activation == Activation::Linear && has_one_scale(&computation) => {
+            (Some((computation @ Computation::Dense { out_features, .. }, activation)), Some(input))
+                if activation == Activation::Linear && has_one_scale(&computation) =>
+            {
                 // The last output is not quantized; the field says nothing.
                 let output = Affine { scale: 1.0, zero_point: 0 };
                 self.layers.push(QuantizedLayer { computation, input, output, activation });
-                Ok(QuantizedNetwork { layers: self.layers })
+                Ok((self.layers, out_features))
             }
             _ => Err(OnnxError::Unsupported {
                 file: self.file.into(),
                 node: "the last".into(),
-                problem: format!(
-                    "the chain does not end in a dense layer of {CLASSES} outputs with one weight scale"
-                ),
+                problem: "the chain does not end in a dense layer with one weight scale".into(),
             }),
         }
     }

@@ -5,12 +5,16 @@ use std::path::Path;
 use firmware::nn::window::Window;
 use prost::Message;
 pub use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, attribute_proto::AttributeType, tensor_shape_proto::Dimension,
-    tensor_shape_proto::dimension, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_shape_proto::Dimension, tensor_shape_proto::dimension, type_proto,
 };
 
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
+
 use super::OnnxError;
+use crate::task::Task;
 
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
@@ -134,30 +138,45 @@ pub fn has_standard_domain(node: &NodeProto) -> bool {
     matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
-/// Returns the one input that is no initializer, where there is one and its shape, if told, is `expected`.
+/// Returns the name and the shape of the one input that is no initializer.
 ///
-/// * `expected`: channels, height, width behind the batch.
+/// Its type says `[batch, channels, height, width]` with one or three channels, the batch symbolic or 1.
 ///
 /// # Errors
-/// What is wrong with the inputs, in words.
-pub fn single_input(graph: &GraphProto, expected: [usize; 3]) -> Result<&str, String> {
+/// [`OnnxError::Unsupported`] with what is wrong with the inputs.
+pub fn input_of<'a>(graph: &'a GraphProto, file: &str) -> Result<(&'a str, InputShape), OnnxError> {
+    let refuse = |problem: String| {
+        Err(OnnxError::Unsupported { file: file.into(), node: "the input".into(), problem })
+    };
     let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs: Vec<_> = graph.input.iter().filter(|input| !is_constant(&input.name)).collect();
     let &[input] = &inputs[..] else {
-        return Err(format!("it has {} inputs instead of one", inputs.len()));
+        return refuse(format!("there are {} inputs instead of one", inputs.len()));
     };
-    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
-    else {
-        return Ok(&input.name);
+    let tensor = match input.r#type.as_ref().and_then(|of| of.value.as_ref()) {
+        Some(type_proto::Value::TensorType(tensor)) => tensor,
+        _ => return refuse("it is no tensor".into()),
     };
-    let Some(shape) = &tensor.shape else { return Ok(&input.name) };
-    let fits = shape.dim.len() == 4
-        && shape.dim[1..].iter().zip(expected).all(|(dim, size)| match dim.value {
-            Some(dimension::Value::DimValue(value)) => value == size as i64,
-            _ => true,
-        });
-    if fits {
-        return Ok(&input.name);
+    if tensor.elem_type != FLOAT {
+        return refuse(format!("its element type is {} instead of float ({FLOAT})", tensor.elem_type));
+    }
+    let Some(shape) = &tensor.shape else { return refuse("its shape is not told".into()) };
+    let sizes: Vec<Option<usize>> = shape
+        .dim
+        .iter()
+        .map(|dim| match dim.value {
+            Some(dimension::Value::DimValue(value)) => usize::try_from(value).ok(),
+            _ => None,
+        })
+        .collect();
+    let found = match sizes[..] {
+        [None | Some(0 | 1), Some(channels), Some(height), Some(width)] => {
+            InputShape::new(height, width, channels)
+        }
+        _ => None,
+    };
+    if let Some(found) = found {
+        return Ok((&input.name, found));
     }
     let told = shape.dim.iter().map(|dim| match &dim.value {
         Some(dimension::Value::DimValue(value)) => value.to_string(),
@@ -165,8 +184,82 @@ pub fn single_input(graph: &GraphProto, expected: [usize; 3]) -> Result<&str, St
         None => "?".into(),
     });
     let told: Vec<String> = told.collect();
-    let [channels, height, width] = expected;
-    Err(format!("its input is [{}] instead of [batch, {channels}, {height}, {width}]", told.join(", ")))
+    refuse(format!(
+        "it is [{}]; [batch, channels, height, width] with 1 or 3 channels and sides up to {} is read",
+        told.join(", "),
+        InputShape::MAX_SIDE
+    ))
+}
+
+/// Describes the graph's input and output.
+pub fn ends(task: &Task) -> (ValueInfoProto, ValueInfoProto) {
+    let InputShape { height, width, channels } = task.input;
+    let sizes = [channels, height, width].map(|size| size as i64);
+    let logits = [task.classes.len() as i64];
+    (value_info(INPUT_NAME, FLOAT, Some(&sizes)), value_info(OUTPUT_NAME, FLOAT, Some(&logits)))
+}
+
+/// Keys of the metadata that a model's task stands in, values in JSON.
+const TASK_KEYS: [&str; 3] = ["input", "classes", "preprocessing"];
+
+/// Writes a task as metadata, for people in Netron and for [`task_of`].
+pub fn metadata(task: &Task) -> Vec<StringStringEntryProto> {
+    // A task's fields are numbers and strings, which JSON always holds.
+    let values = [
+        serde_json::to_string(&task.input),
+        serde_json::to_string(&task.classes),
+        serde_json::to_string(&task.preprocessing),
+    ];
+    let entry = |(key, value): (&str, serde_json::Result<String>)| StringStringEntryProto {
+        key: key.into(),
+        value: value.unwrap_or_default(),
+    };
+    TASK_KEYS.into_iter().zip(values).map(entry).collect()
+}
+
+/// Returns what a file with this input and so many logits classifies.
+///
+/// That is what its metadata says. Without metadata, 28×28 gray images and ten classes are taken for
+/// Fashion-MNIST's; the classes of any other file get numbers, its frames [`Preprocessing::Square`].
+///
+/// # Errors
+/// [`OnnxError::Unsupported`] where the metadata is damaged or says something else than the graph.
+pub fn task_of(model: &ModelProto, input: InputShape, logits: usize, file: &str) -> Result<Task, OnnxError> {
+    let refuse =
+        |problem: String| OnnxError::Unsupported { file: file.into(), node: "the metadata".into(), problem };
+    let told: Vec<Option<&str>> = TASK_KEYS
+        .iter()
+        .map(|key| model.metadata_props.iter().find(|entry| entry.key == *key).map(|entry| &entry.value[..]))
+        .collect();
+    let fashion_mnist = Task::fashion_mnist();
+    let task = match told[..] {
+        [Some(shape), Some(classes), Some(preprocessing)] => {
+            let damaged = |error: serde_json::Error| refuse(error.to_string());
+            Task {
+                input: serde_json::from_str(shape).map_err(damaged)?,
+                classes: serde_json::from_str(classes).map_err(damaged)?,
+                preprocessing: serde_json::from_str(preprocessing).map_err(damaged)?,
+            }
+        }
+        [None, None, None] if (input, logits) == (fashion_mnist.input, fashion_mnist.classes.len()) => {
+            fashion_mnist
+        }
+        [None, None, None] => Task {
+            input,
+            classes: (0..logits).map(|class| format!("class {class}")).collect(),
+            preprocessing: Preprocessing::Square,
+        },
+        _ => return Err(refuse(format!("of {} some are missing", TASK_KEYS.join(", ")))),
+    };
+    if (task.input, task.classes.len()) != (input, logits) {
+        return Err(refuse(format!(
+            "it tells of {} and {} classes, the graph of {input} and {logits}",
+            task.input,
+            task.classes.len()
+        )));
+    }
+    task.check().map_err(|error| refuse(error.to_string()))?;
+    Ok(task)
 }
 
 /// Checks that the graph's only output is `last`, where the chain of layers ends.
@@ -277,6 +370,23 @@ mod tests {
         let mut negative = good;
         negative.dims[0] = -2;
         assert_eq!(floats_of(&negative), None);
+    }
+
+    #[test]
+    fn a_task_survives_the_metadata_and_must_fit_the_graph() {
+        let input = InputShape::new(40, 24, 3).unwrap();
+        let classes = vec!["Ärmel – lang".to_owned(), "\"b\"".into()];
+        let task = Task { input, classes, preprocessing: Preprocessing::Square };
+        let mut model = ModelProto { metadata_props: metadata(&task), ..ModelProto::default() };
+        assert_eq!(task_of(&model, input, 2, "x.onnx").unwrap(), task);
+        let message = task_of(&model, input, 3, "x.onnx").unwrap_err().to_string();
+        assert!(message.contains("2 classes") && message.contains("and 3"), "{message}");
+        model.metadata_props.pop();
+        assert!(task_of(&model, input, 2, "x.onnx").is_err());
+        model.metadata_props.clear();
+        assert_eq!(task_of(&model, input, 2, "x.onnx").unwrap().classes, ["class 0", "class 1"]);
+        let known = Task::fashion_mnist();
+        assert_eq!(task_of(&model, known.input, 10, "x.onnx").unwrap(), known);
     }
 
     #[test]

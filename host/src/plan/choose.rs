@@ -58,7 +58,9 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
         pool,
     };
     match (choice.kernel, layer) {
-        (Kernel::Copy, _) => Operator::Copy,
+        (Kernel::Copy, _) => {
+            Operator::Copy(layers.first().map_or(last.in_features, |first| first.input_len()))
+        }
         (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
             Operator::Image(image(&layer, constants, pool))
         }

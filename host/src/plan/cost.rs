@@ -10,7 +10,7 @@ use firmware::nn::plan::Operator;
 /// Estimated instructions of a step.
 pub fn instructions(operator: &Operator<'_>) -> usize {
     match operator {
-        Operator::Copy => 800,
+        Operator::Copy(len) => len + 16,
         Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
         Operator::Chain(layer) => {
             // A call a channel and row of outputs, and the last pixel of odd rows twice.

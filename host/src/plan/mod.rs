@@ -19,7 +19,6 @@ pub mod place;
 use firmware::nn::kernel::routines::Packing;
 use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Plan, PlanError, Step};
-use shared::{CLASSES, PIXELS};
 
 use crate::quantize::network::FirmwareNetwork;
 use choose::{Candidate, candidates, choose, constant_bytes, operator};
@@ -257,12 +256,13 @@ impl NetworkPlan {
         self.with_steps(|steps| work(&Plan::new(steps).expect("checked when this was made")))
     }
 
-    /// Returns the logits of a quantized image, by the packed kernels.
-    pub fn logits(&self, image: &[i8; PIXELS]) -> [i32; CLASSES] {
+    /// Returns the logits of a quantized image, by the packed kernels. Panics where it has another length than
+    /// the task's input.
+    pub fn logits(&self, image: &[i8]) -> Vec<i32> {
         self.with_plan(|plan| {
             let mut arena = vec![0; plan.arena_words()];
-            let mut logits = [0; CLASSES];
-            plan.infer(image, &mut arena, &mut logits).expect("the arena has the size asked for");
+            let mut logits = vec![0; plan.classes()];
+            plan.infer(image, &mut arena, &mut logits).expect("every length is the one asked for");
             logits
         })
     }

@@ -9,11 +9,12 @@ pub mod observe;
 
 use firmware::nn::requantize::MultiplierError;
 use serde::{Deserialize, Serialize};
-use shared::preprocess::INPUT_ZERO_POINT;
+use shared::preprocess::{INPUT_ZERO_POINT, quantize_pixels};
 use thiserror::Error;
 
 use crate::onnx::OnnxError;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
+use crate::task::Task;
 use network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use observe::Range;
 
@@ -58,6 +59,13 @@ pub struct LayerGrid {
     pub weight_steps: Option<Vec<f32>>,
 }
 
+/// Quantizes an image: `[height][width][channels]` bytes to pixel − 128.
+pub fn quantized(image: &[u8]) -> Vec<i8> {
+    let mut input_q = vec![0; image.len()];
+    quantize_pixels(image, &mut input_q);
+    input_q
+}
+
 /// Largest weight magnitude; −128 is not used, so products stay within 127 · 128.
 const WEIGHT_LIMIT: f32 = 127.0;
 /// Biases stay below this magnitude, which leaves the sums of products their room.
@@ -70,8 +78,12 @@ const BIAS_LIMIT: f64 = (1u32 << 29) as f64;
 ///
 /// # Errors
 /// [`QuantizeError`] with the layer that cannot be expressed.
-pub fn quantize(layers: &[FloatLayer], ranges: &[Range]) -> Result<QuantizedNetwork, QuantizeError> {
-    quantize_on(layers, ranges, &[])
+pub fn quantize(
+    task: &Task,
+    layers: &[FloatLayer],
+    ranges: &[Range],
+) -> Result<QuantizedNetwork, QuantizeError> {
+    quantize_on(task, layers, ranges, &[])
 }
 
 /// Like [`quantize`], with the steps that layers were trained with ([`LayerGrid`]) where there are any.
@@ -79,6 +91,7 @@ pub fn quantize(layers: &[FloatLayer], ranges: &[Range]) -> Result<QuantizedNetw
 /// # Errors
 /// Those of [`quantize`], and [`QuantizeError::Shape`] where the grids are another network's.
 pub fn quantize_on(
+    task: &Task,
     layers: &[FloatLayer],
     ranges: &[Range],
     grids: &[LayerGrid],
@@ -130,7 +143,7 @@ pub fn quantize_on(
         quantized.push(QuantizedLayer { computation, input, output, activation: layer.activation });
         input = output;
     }
-    let network = QuantizedNetwork { layers: quantized };
+    let network = QuantizedNetwork { task: task.clone(), layers: quantized };
     network.check_overflow()?;
     Ok(network)
 }

@@ -4,10 +4,10 @@ use firmware::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, Ma
 use firmware::nn::requantize::{Requantization, multiplier_from_real};
 use firmware::nn::window::Window;
 use firmware::nn::{Network, NetworkError};
-use shared::{CLASSES, PIXELS};
 
 use super::QuantizeError;
 use crate::onnx::float::Activation;
+use crate::task::Task;
 
 /// `real = scale · (quantized − zero_point)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,6 +100,8 @@ pub struct QuantizedLayer {
 /// A chain of quantized layers; the last one is dense and yields the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuantizedNetwork {
+    /// What it classifies.
+    pub task: Task,
     /// The layers in order.
     pub layers: Vec<QuantizedLayer>,
 }
@@ -215,6 +217,14 @@ impl QuantizedNetwork {
         }
         let network = FirmwareNetwork { quantized: self.clone(), tables };
         network.check().map_err(|error| QuantizeError::Shape(error.to_string()))?;
+        let has = network.with_network(|network| (network.input_len(), network.classes()));
+        let needs = (self.task.input.len(), self.task.classes.len());
+        if has != needs {
+            return Err(QuantizeError::Shape(format!(
+                "the layers read {} values and yield {} logits instead of {} and {}",
+                has.0, has.1, needs.0, needs.1
+            )));
+        }
         Ok(network)
     }
 }
@@ -265,18 +275,18 @@ impl FirmwareNetwork {
             Some(QuantizedLayer { computation: Computation::Dense { .. }, .. })
         );
         if !ends_dense {
-            return Err(NetworkError::NotTenLogits { have: 0 });
+            return Err(NetworkError::BadClassCount { have: 0 });
         }
         let (layers, last) = self.layers();
         Network::new(&layers, last).map(|_| ())
     }
 
-    /// Returns the logits of a quantized image.
-    pub fn logits(&self, input: &[i8; PIXELS]) -> [i32; CLASSES] {
+    /// Returns the logits of a quantized image. Panics where it has another length than the task's input.
+    pub fn logits(&self, input: &[i8]) -> Vec<i32> {
         self.with_network(|network| {
             let mut arena = vec![0; network.arena_bytes()];
-            let mut logits = [0; CLASSES];
-            network.infer(input, &mut arena, &mut logits).expect("the arena has the size asked for");
+            let mut logits = vec![0; network.classes()];
+            network.infer(input, &mut arena, &mut logits).expect("every length is the one asked for");
             logits
         })
     }

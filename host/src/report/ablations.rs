@@ -95,7 +95,7 @@ pub fn groups(models: &Path) -> Result<Vec<Group>> {
             serde_json::from_str(&text).with_context(|| format!("{}: damaged", path.display()))?;
         // Runs on other data cannot be compared, and what people trained for themselves is theirs.
         let is_kept = path.parent().is_some_and(|folder| folder.ends_with("ablations"));
-        let is_committed = run.name == run.network.name();
+        let is_committed = run.name == run.network;
         if run.dataset.name == "fashion-mnist" && (is_kept || is_committed) {
             runs.push(run);
         }
@@ -106,7 +106,7 @@ pub fn groups(models: &Path) -> Result<Vec<Group>> {
 fn grouped(runs: &[Manifest], recipe_of: impl Fn(&str) -> Result<Recipe>) -> Result<Vec<Group>> {
     let mut groups: BTreeMap<(String, String), Vec<&Manifest>> = BTreeMap::new();
     for run in runs {
-        let network = run.network.name();
+        let network = run.network.as_str();
         let key = (network.to_owned(), difference(&run.recipe, &recipe_of(network)?));
         groups.entry(key).or_default().push(run);
     }
@@ -199,12 +199,11 @@ pub fn markdown(groups: &[Group]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::NetName;
     use crate::train::recipe::QuantizationAware;
 
     #[test]
     fn a_difference_is_told_in_words() {
-        let base = Recipe::default_for(NetName::Small);
+        let base = Recipe::default();
         assert_eq!(difference(&base, &base), "");
         assert_eq!(difference(&Recipe { seed: 9, ..base.clone() }, &base), "");
         let other = Recipe { epochs: 40, quantization: None, average_decay: 0.0, ..base.clone() };

@@ -8,6 +8,7 @@ use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::text::{Alignment, Baseline, Text, TextStyleBuilder};
+use shared::input::InputShape;
 
 /// Rows of RGB pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +35,16 @@ impl Canvas {
         self.height
     }
 
-    /// Draws a gray picture with its corner at (`left`, `top`), every pixel `zoom` times each way.
-    pub fn gray(&mut self, pixels: &[u8], width: usize, zoom: usize, (left, top): (usize, usize)) {
-        for (index, &value) in pixels.iter().enumerate() {
-            let (x, y) = (left + index % width * zoom, top + index / width * zoom);
+    /// Draws an image with its corner at (`left`, `top`), every pixel `zoom` times each way.
+    ///
+    /// * `pixels`: `[height][width][channels]` bytes.
+    pub fn image(&mut self, shape: InputShape, pixels: &[u8], zoom: usize, (left, top): (usize, usize)) {
+        for (index, values) in pixels.chunks_exact(shape.channels).enumerate() {
+            let color = if let &[red, green, blue] = values { [red, green, blue] } else { [values[0]; 3] };
+            let (x, y) = (left + index % shape.width * zoom, top + index / shape.width * zoom);
             for row in y..(y + zoom).min(self.height) {
                 for column in x..(x + zoom).min(self.width) {
-                    self.pixels[row * self.width + column] = [value; 3];
+                    self.pixels[row * self.width + column] = color;
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Grids of labelled garments: samples, predictions, mistakes.
 
-use embedded_graphics::mono_font::ascii::{FONT_6X10, FONT_7X13};
+use embedded_graphics::mono_font::iso_8859_1::{FONT_6X10, FONT_7X13};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
-use shared::{Label, PIXELS, SIDE};
+use shared::input::InputShape;
 
 use super::canvas::Canvas;
 use crate::dataset::Samples;
@@ -17,10 +17,12 @@ const WRONG: Rgb888 = Rgb888::new(0xb4, 0x1f, 0x1f);
 /// One garment of a grid.
 #[derive(Debug, Clone, Copy)]
 pub struct Garment<'a> {
-    /// `[28][28]` gray bytes, row-major.
-    pub image: &'a [u8; PIXELS],
-    /// What it is.
-    pub label: Label,
+    /// Shape of the image.
+    pub shape: InputShape,
+    /// `[height][width][channels]` bytes.
+    pub image: &'a [u8],
+    /// Name of its class.
+    pub label: &'a str,
 }
 
 /// A garment with an answer.
@@ -29,34 +31,33 @@ pub struct Answered<'a> {
     /// The garment.
     pub garment: Garment<'a>,
     /// What it was taken for.
-    pub predicted: Label,
+    pub predicted: &'a str,
     /// How sure the answer was, 0..=1.
     pub confidence: f64,
 }
 
 /// Draws garments row by row with their names above them.
 pub fn labelled(garments: &[Garment<'_>], columns: usize) -> Canvas {
-    const ZOOM: usize = 3;
-    let tiles = Tiles { columns, zoom: ZOOM, caption: 14, rows: garments.len().div_ceil(columns.max(1)) };
+    let tiles = Tiles::new(garments.first().map(|garment| garment.shape), garments.len(), columns, 84, 14);
     let mut canvas = tiles.canvas();
     for (index, garment) in garments.iter().enumerate() {
-        let (x, y) = tiles.place(&mut canvas, index, garment.image);
-        canvas.centred(garment.label.name(), &FONT_6X10, INK, (x, y));
+        let (x, y) = tiles.place(&mut canvas, index, garment);
+        canvas.centred(garment.label, &FONT_6X10, INK, (x, y));
     }
     canvas
 }
 
 /// Draws garments row by row with what they were taken for, and what they are where that is something else.
 pub fn answered(answers: &[Answered<'_>], columns: usize) -> Canvas {
-    const ZOOM: usize = 4;
-    let tiles = Tiles { columns, zoom: ZOOM, caption: 32, rows: answers.len().div_ceil(columns.max(1)) };
+    let shape = answers.first().map(|answer| answer.garment.shape);
+    let tiles = Tiles::new(shape, answers.len(), columns, 112, 32);
     let mut canvas = tiles.canvas();
     for (index, answer) in answers.iter().enumerate() {
-        let (x, y) = tiles.place(&mut canvas, index, answer.garment.image);
+        let (x, y) = tiles.place(&mut canvas, index, &answer.garment);
         let is_right = answer.predicted == answer.garment.label;
-        let said = format!("{} {:.0}%", answer.predicted.name(), 100.0 * answer.confidence);
+        let said = format!("{} {:.0}%", answer.predicted, 100.0 * answer.confidence);
         canvas.centred(&said, &FONT_7X13, if is_right { RIGHT } else { WRONG }, (x, y));
-        let truth = if is_right { "right".into() } else { format!("is {}", answer.garment.label.name()) };
+        let truth = if is_right { "right".into() } else { format!("is {}", answer.garment.label) };
         canvas.centred(&truth, &FONT_7X13, INK, (x, y + 15));
     }
     canvas
@@ -67,8 +68,12 @@ pub fn answers(samples: &Samples, judgement: &Judgement, indices: &[usize]) -> C
     let all: Vec<Answered<'_>> = indices
         .iter()
         .map(|&index| Answered {
-            garment: Garment { image: samples.image(index), label: samples.label(index) },
-            predicted: Label::ALL[judgement.predicted[index]],
+            garment: Garment {
+                shape: samples.shape,
+                image: samples.image(index),
+                label: &judgement.classes[samples.label(index)],
+            },
+            predicted: &judgement.classes[judgement.predicted[index]],
             confidence: judgement.confidence[index],
         })
         .collect();
@@ -80,6 +85,8 @@ struct Tiles {
     columns: usize,
     rows: usize,
     zoom: usize,
+    /// Width and height of a tile's image.
+    size: (usize, usize),
     /// Height of what stands above a garment.
     caption: usize,
 }
@@ -88,22 +95,28 @@ impl Tiles {
     /// Space between tiles.
     const GAP: usize = 8;
 
-    fn side(&self) -> usize {
-        SIDE * self.zoom
+    /// Lays out tiles whose images are enlarged to about `side` pixels.
+    fn new(shape: Option<InputShape>, count: usize, columns: usize, side: usize, caption: usize) -> Self {
+        let (height, width) = shape.map_or((1, 1), |shape| (shape.height, shape.width));
+        let zoom = (side / height.max(width)).max(1);
+        // A caption takes as much room as the widest image would.
+        let size = (side.max(width * zoom), height * zoom);
+        Self { columns, rows: count.div_ceil(columns.max(1)), zoom, size, caption }
     }
 
     fn canvas(&self) -> Canvas {
-        let width = Self::GAP + self.columns * (self.side() + Self::GAP);
-        let height = Self::GAP + self.rows * (self.side() + self.caption + Self::GAP);
+        let width = Self::GAP + self.columns * (self.size.0 + Self::GAP);
+        let height = Self::GAP + self.rows * (self.size.1 + self.caption + Self::GAP);
         Canvas::new(width, height, PAPER)
     }
 
     /// Draws a garment; returns the middle of the caption's upper edge.
-    fn place(&self, canvas: &mut Canvas, index: usize, image: &[u8; PIXELS]) -> (usize, usize) {
-        let left = Self::GAP + index % self.columns * (self.side() + Self::GAP);
-        let top = Self::GAP + index / self.columns * (self.side() + self.caption + Self::GAP);
-        canvas.gray(image, SIDE, self.zoom, (left, top + self.caption));
-        (left + self.side() / 2, top)
+    fn place(&self, canvas: &mut Canvas, index: usize, garment: &Garment<'_>) -> (usize, usize) {
+        let left = Self::GAP + index % self.columns * (self.size.0 + Self::GAP);
+        let top = Self::GAP + index / self.columns * (self.size.1 + self.caption + Self::GAP);
+        let indent = (self.size.0 - garment.shape.width * self.zoom) / 2;
+        canvas.image(garment.shape, garment.image, self.zoom, (left + indent, top + self.caption));
+        (left + self.size.0 / 2, top)
     }
 }
 
@@ -114,13 +127,17 @@ mod tests {
 
     #[test]
     fn a_grid_holds_every_garment_and_its_name() {
-        let samples = drawn::samples(1, 1);
+        let (samples, names) = (drawn::samples(1, 1), shared::fashion_mnist::Label::NAMES);
         let garments: Vec<Garment<'_>> = (0..samples.len())
-            .map(|at| Garment { image: samples.image(at), label: samples.label(at) })
+            .map(|at| Garment {
+                shape: samples.shape,
+                image: samples.image(at),
+                label: names[samples.label(at)],
+            })
             .collect();
         let canvas = labelled(&garments, 5);
         assert_eq!((canvas.width(), canvas.height()), (8 + 5 * 92, 8 + 2 * (84 + 14 + 8)));
-        let other = labelled(&[Garment { label: Label::Bag, ..garments[0] }], 5);
+        let other = labelled(&[Garment { label: "Bag", ..garments[0] }], 5);
         assert_ne!(labelled(&garments[..1], 5), other, "the name is drawn");
     }
 }

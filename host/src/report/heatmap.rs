@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use shared::{CLASSES, Label};
-
 use crate::evaluate::classification::ConfusionMatrix;
 
 /// Side of a cell in the picture's units.
@@ -17,23 +15,24 @@ const TOP: f64 = 108.0;
 ///
 /// Colours follow the square root of a row's share, so that rare mistakes are seen beside the diagonal.
 pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
-    let side = CELL * CLASSES as f64;
+    let side = CELL * matrix.classes.len() as f64;
     let (width, height) = (LEFT + side + 44.0, TOP + side + 20.0);
-    let report = matrix.report();
+    let (report, title) = (matrix.report(), escaped(name));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
-         <title>Confusion matrix of {name}</title>\n\
+         <title>Confusion matrix of {title}</title>\n\
          <desc>{images} images, {accuracy:.2} % on the diagonal. Rows are what garments are, columns what they are taken for.</desc>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"var(--paper, #fff)\"/>\n\
-         <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{name}: what is taken for what</text>\n\
+         <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{title}: what is taken for what</text>\n\
          <text x=\"12\" y=\"40\" fill=\"var(--soft, #555)\">rows: what it is · columns: the answer</text>\n",
         images = report.macro_avg.support,
         accuracy = 100.0 * report.accuracy,
     );
-    for (class, label) in Label::ALL.iter().enumerate() {
+    let name_of = |class: usize| escaped(&matrix.classes[class]);
+    for class in 0..matrix.classes.len() {
         let middle = CELL * (class as f64 + 0.5);
-        let name = label.name();
+        let name = shortened(&name_of(class));
         let _ = writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"var(--ink, #222)\">{name}</text>\n\
@@ -54,8 +53,8 @@ pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
                 svg,
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{}\" stroke=\"var(--paper, #fff)\"><title>{} taken for {}: {count}</title></rect>",
                 color(heat, is_right),
-                Label::ALL[label].name(),
-                Label::ALL[predicted].name(),
+                name_of(label),
+                name_of(predicted),
             );
             if count > 0 {
                 let ink = if heat > 0.55 { "#fff" } else { "#222" };
@@ -71,6 +70,21 @@ pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
     svg + "</svg>\n"
 }
 
+/// Letters of a name beside the cells; the cells' titles have it whole.
+const LETTERS: usize = 15;
+
+fn shortened(name: &str) -> String {
+    match name.chars().count() > LETTERS && !name.contains('&') {
+        true => name.chars().take(LETTERS - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
+}
+
+/// Text that is no markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 /// From nearly white to dark blue on the diagonal, to dark red beside it.
 fn color(heat: f64, is_right: bool) -> String {
     let end = if is_right { [8.0, 69.0, 126.0] } else { [150.0, 20.0, 20.0] };
@@ -83,11 +97,19 @@ fn color(heat: f64, is_right: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Task;
+
+    #[test]
+    fn names_are_no_markup() {
+        let classes = ["<b>", "a & b"].map(str::to_owned);
+        let svg = svg(&ConfusionMatrix::new(&classes, &[0], &[1]), "x<y");
+        assert!(!svg.contains("<b>") && svg.contains("a &amp; b") && svg.contains("x&lt;y"), "{svg}");
+    }
 
     #[test]
     fn every_count_stands_in_the_picture() {
-        let svg = svg(&ConfusionMatrix::new(&[3, 4, 4], &[3, 4, 2]), "test");
-        assert_eq!(svg.matches("<rect").count(), 1 + CLASSES * CLASSES);
+        let svg = svg(&ConfusionMatrix::new(&Task::fashion_mnist().classes, &[3, 4, 4], &[3, 4, 2]), "test");
+        assert_eq!(svg.matches("<rect").count(), 1 + 10 * 10);
         assert!(svg.contains("Pullover taken for Coat: 1"), "{svg}");
         assert_eq!(svg.matches(">1</text>").count(), 3);
     }

@@ -3,6 +3,44 @@
 use std::io;
 use std::path::Path;
 
+use shared::input::InputShape;
+
+/// Writes an image, every pixel `zoom` times each way, whole or not at all.
+///
+/// * `pixels`: `[height][width][channels]` bytes.
+///
+/// # Errors
+/// Whatever the file system or the encoder answers.
+pub fn write_image(path: &Path, shape: InputShape, pixels: &[u8], zoom: usize) -> io::Result<()> {
+    let enlarged = enlarged_image(shape, pixels, zoom);
+    let (width, height) = (shape.width * zoom, shape.height * zoom);
+    crate::files::write_whole(path, &encode(color_of(shape), width, height, &enlarged)?)
+}
+
+/// Encodes an image, `[height][width][channels]` bytes.
+///
+/// # Errors
+/// The encoder's.
+pub fn encode_image(shape: InputShape, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    encode(color_of(shape), shape.width, shape.height, pixels)
+}
+
+fn color_of(shape: InputShape) -> png::ColorType {
+    if shape.channels == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale }
+}
+
+fn enlarged_image(shape: InputShape, pixels: &[u8], zoom: usize) -> Vec<u8> {
+    let InputShape { height, width, channels } = shape;
+    let at = |row: usize, column: usize| {
+        let start = ((row / zoom) * width + column / zoom) * channels;
+        &pixels[start..start + channels]
+    };
+    (0..height * zoom)
+        .flat_map(|row| (0..width * zoom).flat_map(move |column| at(row, column)))
+        .copied()
+        .collect()
+}
+
 /// Writes a gray picture, whole or not at all.
 ///
 /// * `pixels`: `[height][width]` gray bytes.
@@ -51,6 +89,15 @@ pub fn enlarged(width: usize, height: usize, pixels: &[u8], zoom: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_enlarged_pixel_by_pixel() {
+        let shape = InputShape::new(1, 2, 3).unwrap();
+        assert_eq!(
+            enlarged_image(shape, &[1, 2, 3, 4, 5, 6], 2),
+            [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6].repeat(2)
+        );
+    }
 
     #[test]
     fn a_written_picture_decodes_to_the_same_pixels() {

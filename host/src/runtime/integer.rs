@@ -2,13 +2,11 @@
 
 use anyhow::Result;
 use rayon::prelude::*;
-use shared::preprocess::quantize_pixels;
-use shared::{CLASSES, PIXELS};
 
 use super::{Answer, Engine};
 use crate::dataset::Samples;
 use crate::quantize::network::FirmwareNetwork;
-use crate::quantize::swap_inner;
+use crate::quantize::{quantized, swap_inner};
 
 /// The integer engine over a quantized network.
 pub struct Integer {
@@ -29,25 +27,25 @@ impl Engine for Integer {
         "integer"
     }
 
-    fn logits(&mut self, samples: &Samples) -> Result<Vec<[f32; CLASSES]>> {
+    fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>> {
         let one = |index| self.answer_of(samples.image(index)).map(|answer| answer.logits);
         (0..samples.len()).into_par_iter().map(one).collect()
     }
 
-    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+    fn answer(&mut self, image: &[u8]) -> Result<Answer> {
         self.answer_of(image)
     }
 }
 
 impl Integer {
-    fn answer_of(&self, image: &[u8; PIXELS]) -> Result<Answer> {
+    fn answer_of(&self, image: &[u8]) -> Result<Answer> {
         let scale = self.network.quantized().logit_scale();
         let mut activations = Vec::new();
         let logits = self.network.with_network(|network| {
             let mut arena = vec![0; network.arena_bytes()];
-            let mut logits = [0; CLASSES];
+            let mut logits = vec![0; network.classes()];
             let watched =
-                network.infer_watched(&quantize_pixels(image), &mut arena, &mut logits, |index, values| {
+                network.infer_watched(&quantized(image), &mut arena, &mut logits, |index, values| {
                     if self.watch {
                         let channels = channels_of(network.layers()[index]);
                         // ONNX's order: channel, height, width.
@@ -56,7 +54,7 @@ impl Integer {
                 });
             watched.map(|()| logits)
         })?;
-        Ok(Answer { logits: logits.map(|logit| logit as f32 * scale), activations })
+        Ok(Answer { logits: logits.into_iter().map(|logit| logit as f32 * scale).collect(), activations })
     }
 }
 
@@ -65,13 +63,9 @@ impl Integer {
 /// * `activations`: that engine's int8 activations of every hidden layer, as in [`Answer`].
 ///
 /// So a layer is judged by itself, not by what the layers before it already did differently.
-pub fn layer_by_layer(
-    network: &FirmwareNetwork,
-    image: &[u8; PIXELS],
-    activations: &[Vec<i8>],
-) -> Vec<Vec<i8>> {
+pub fn layer_by_layer(network: &FirmwareNetwork, image: &[u8], activations: &[Vec<i8>]) -> Vec<Vec<i8>> {
     network.with_network(|network| {
-        let mut input = quantize_pixels(image).to_vec();
+        let mut input = quantized(image);
         let mut outputs = Vec::with_capacity(activations.len());
         for (layer, theirs) in network.layers().iter().zip(activations) {
             let mut output = vec![0; layer.output_len()];

@@ -5,7 +5,7 @@ pub mod ort;
 pub mod tract;
 
 use anyhow::Result;
-use shared::{CLASSES, PIXELS};
+use shared::input::InputShape;
 
 use crate::dataset::Samples;
 
@@ -13,7 +13,7 @@ use crate::dataset::Samples;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// Real logits; the integer engine's are accumulators times the logit scale.
-    pub logits: [f32; CLASSES],
+    pub logits: Vec<f32>,
     /// int8 activations of every hidden layer in channel, height, width order; empty for float engines.
     pub activations: Vec<Vec<i8>>,
 }
@@ -23,17 +23,17 @@ pub trait Engine {
     /// Returns the name used in tables and JSON, such as `tract-int8`.
     fn name(&self) -> &'static str;
 
-    /// Classifies one image, `[28][28]` gray bytes.
+    /// Classifies one image, `[height][width][channels]` bytes.
     ///
     /// # Errors
     /// The library's message.
-    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer>;
+    fn answer(&mut self, image: &[u8]) -> Result<Answer>;
 
     /// Classifies all images in order.
     ///
     /// # Errors
     /// The first image's error, with its index.
-    fn logits(&mut self, samples: &Samples) -> Result<Vec<[f32; CLASSES]>> {
+    fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>> {
         let answer = |index| {
             let answer = self.answer(samples.image(index));
             answer.map(|answer| answer.logits).map_err(|error| error.context(format!("image {index}")))
@@ -42,12 +42,12 @@ pub trait Engine {
     }
 }
 
-/// Image bytes → network input in 0..=1.
-pub fn scaled(image: &[u8; PIXELS]) -> Vec<f32> {
-    image.iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
-}
-
-/// Turns a slice of logits into an array.
-fn logits_array(values: &[f32]) -> Result<[f32; CLASSES]> {
-    values.try_into().map_err(|_| anyhow::anyhow!("{} logits instead of {CLASSES}", values.len()))
+/// Image bytes → network input in 0..=1, channels first: `[channels][height][width]`.
+pub fn scaled(shape: InputShape, image: &[u8]) -> Vec<f32> {
+    let mut values = Vec::with_capacity(image.len());
+    for channel in 0..shape.channels {
+        let plane = image.iter().skip(channel).step_by(shape.channels);
+        values.extend(plane.map(|&pixel| f32::from(pixel) / 255.0));
+    }
+    values
 }

@@ -8,10 +8,10 @@ use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::Tensor;
 use prost::Message;
-use shared::{PIXELS, SIDE};
+use shared::input::InputShape;
 
-use super::{Answer, Engine, logits_array, scaled};
-use crate::onnx::proto::ModelProto;
+use super::{Answer, Engine, scaled};
+use crate::onnx::proto::{self, ModelProto};
 
 /// Environment variable that names the shared library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -52,6 +52,7 @@ pub struct Ort {
     session: Session,
     /// Name of the graph's input.
     input: String,
+    shape: InputShape,
 }
 
 impl Ort {
@@ -78,8 +79,9 @@ impl Ort {
         };
         let session =
             build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
-        let input = session.inputs().first().map_or_else(String::new, |input| input.name().to_owned());
-        Ok(Self { name, session, input })
+        let graph = model.graph.as_ref().context("the file holds no graph")?;
+        let (input, shape) = proto::input_of(graph, "the model")?;
+        Ok(Self { name, session, input: input.to_owned(), shape })
     }
 }
 
@@ -88,12 +90,14 @@ impl Engine for Ort {
         self.name
     }
 
-    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+    fn answer(&mut self, image: &[u8]) -> Result<Answer> {
         let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
-        let input = Tensor::from_array(([1usize, 1, SIDE, SIDE], scaled(image))).map_err(message)?;
+        let InputShape { height, width, channels } = self.shape;
+        let values = scaled(self.shape, image);
+        let input = Tensor::from_array(([1usize, channels, height, width], values)).map_err(message)?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => input]).map_err(message)?;
         let (_, logits) = outputs[0].try_extract_tensor::<f32>().map_err(message)?;
-        let logits = logits_array(logits)?;
+        let logits = logits.to_vec();
         let mut activations = Vec::new();
         for index in 1..outputs.len() {
             activations.push(outputs[index].try_extract_tensor::<i8>().map_err(message)?.1.to_vec());

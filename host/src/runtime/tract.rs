@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use shared::{CLASSES, PIXELS, SIDE};
+use shared::input::InputShape;
 use tract_onnx::prelude::*;
 
-use super::{Answer, Engine, logits_array, scaled};
-use crate::onnx::proto::ModelProto;
+use super::{Answer, Engine, scaled};
+use crate::onnx::proto::{self, ModelProto};
 
 /// A model optimized by tract for one image at a time.
 pub struct TractModel {
     plan: Arc<TypedRunnableModel>,
+    input: InputShape,
 }
 
 impl TractModel {
@@ -20,18 +21,21 @@ impl TractModel {
     /// # Errors
     /// tract's message, with the operator it does not like.
     pub fn from_proto(model: &ModelProto) -> Result<Self> {
-        let fact = f32::fact([1, 1, SIDE, SIDE]);
+        let graph = model.graph.as_ref().context("the file holds no graph")?;
+        let (_, input) = proto::input_of(graph, "the model")?;
+        let fact = f32::fact([1, input.channels, input.height, input.width]);
         let plan = onnx()
             .model_for_proto_model(model)
             .and_then(|model| model.with_input_fact(0, fact.into()))
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .context("tract cannot load the model")?;
-        Ok(Self { plan })
+        Ok(Self { plan, input })
     }
 
-    fn run(&self, image: &[u8; PIXELS]) -> Result<TVec<TValue>> {
-        let input = Tensor::from_shape(&[1, 1, SIDE, SIDE], &scaled(image))?;
+    fn run(&self, image: &[u8]) -> Result<TVec<TValue>> {
+        let InputShape { height, width, channels } = self.input;
+        let input = Tensor::from_shape(&[1, channels, height, width], &scaled(self.input, image))?;
         self.plan.run(tvec!(input.into())).context("tract cannot run the model")
     }
 
@@ -39,7 +43,7 @@ impl TractModel {
     ///
     /// # Errors
     /// tract's message, or that an output is not float.
-    pub fn run_floats(&mut self, image: &[u8; PIXELS]) -> Result<Vec<Vec<f32>>> {
+    pub fn run_floats(&mut self, image: &[u8]) -> Result<Vec<Vec<f32>>> {
         let outputs = self.run(image)?;
         outputs
             .iter()
@@ -77,16 +81,15 @@ impl Engine for Tract {
         self.name
     }
 
-    fn answer(&mut self, image: &[u8; PIXELS]) -> Result<Answer> {
+    fn answer(&mut self, image: &[u8]) -> Result<Answer> {
         let outputs = self.model.run(image)?;
         let view = outputs[0].to_plain_array_view::<f32>()?;
-        let values: Vec<f32> = view.iter().copied().collect();
-        anyhow::ensure!(values.len() == CLASSES, "{} logits instead of {CLASSES}", values.len());
+        let logits: Vec<f32> = view.iter().copied().collect();
         let hidden = outputs[1..].iter();
         let activations = hidden.map(|output| {
             let output = output.cast_to::<i8>()?;
             Ok(output.to_plain_array_view::<i8>()?.iter().copied().collect())
         });
-        Ok(Answer { logits: logits_array(&values)?, activations: activations.collect::<Result<_>>()? })
+        Ok(Answer { logits, activations: activations.collect::<Result<_>>()? })
     }
 }

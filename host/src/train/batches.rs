@@ -8,16 +8,16 @@ use std::thread::Scope;
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use shared::PIXELS;
 
 use crate::dataset::{Samples, augment::Augmentation};
+use crate::runtime::scaled;
 
 /// Images and labels of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// `[n][1][28][28]`, pixel / 255 in 0..=1.
+    /// `[n][channels][height][width]`, pixel / 255 in 0..=1.
     pub images: Vec<f32>,
-    /// `[n]`, 0..=9.
+    /// `[n]` numbers of classes.
     pub labels: Vec<i32>,
     /// `[n]`, where the images are among the samples.
     pub indices: Vec<usize>,
@@ -92,12 +92,12 @@ pub fn assemble(
     augmentation: &Augmentation,
     rng: &mut ChaCha8Rng,
 ) -> Batch {
-    let mut images = Vec::with_capacity(indices.len() * PIXELS);
+    let mut images = Vec::with_capacity(indices.len() * samples.shape.len());
     let mut labels = Vec::with_capacity(indices.len());
     for &index in indices {
-        let mut image = *samples.image(index);
-        augmentation.apply(&mut image, rng);
-        images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+        let mut image = samples.image(index).to_vec();
+        augmentation.apply(samples.shape, &mut image, rng);
+        images.extend(scaled(samples.shape, &image));
         labels.push(i32::from(samples.labels[index]));
     }
     Batch { images, labels, indices: indices.to_vec() }

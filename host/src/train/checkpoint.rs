@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::architecture::NetName;
+use super::architecture::Architecture;
 use super::history::EpochRecord;
 use super::recipe::Recipe;
 use crate::dataset::identity::sha256_hex;
@@ -46,8 +46,8 @@ pub enum CheckpointError {
 /// Everything but the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// The network.
-    pub net: NetName,
+    /// The network and its task.
+    pub architecture: Architecture,
     /// The recipe; `epochs` may be raised on resuming.
     pub recipe: Recipe,
     /// The data set's hash.
@@ -163,12 +163,12 @@ impl Checkpoint {
     pub fn check(
         &self,
         path: &Path,
-        net: NetName,
+        architecture: &Architecture,
         recipe: &Recipe,
         sha256: &str,
     ) -> Result<(), CheckpointError> {
         let other = |what| Err(CheckpointError::Other { path: path.into(), what });
-        if self.state.net != net {
+        if self.state.architecture != *architecture {
             return other("network");
         }
         if self.state.dataset_sha256 != sha256 {
@@ -188,11 +188,16 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Task;
+
+    fn architecture(name: &str) -> Architecture {
+        Architecture::named(name, Task::fashion_mnist()).unwrap()
+    }
 
     fn example() -> Checkpoint {
         let state = State {
-            net: NetName::Article,
-            recipe: Recipe::default_for(NetName::Article),
+            architecture: architecture("article"),
+            recipe: Recipe::of_network("article").unwrap(),
             dataset_sha256: "ab".into(),
             epoch: 2,
             step: 7,
@@ -239,13 +244,14 @@ mod tests {
     fn another_training_is_refused_but_more_epochs_are_not() {
         let checkpoint = example();
         let path = Path::new("checkpoint.bin");
-        let mut recipe = Recipe::default_for(NetName::Article);
+        let (article, small) = (architecture("article"), architecture("small"));
+        let mut recipe = Recipe::of_network("article").unwrap();
         recipe.epochs = 60;
-        assert!(checkpoint.check(path, NetName::Article, &recipe, "ab").is_ok());
-        assert!(checkpoint.check(path, NetName::Article, &recipe, "cd").is_err());
-        assert!(checkpoint.check(path, NetName::Small, &recipe, "ab").is_err());
+        assert!(checkpoint.check(path, &article, &recipe, "ab").is_ok());
+        assert!(checkpoint.check(path, &article, &recipe, "cd").is_err());
+        assert!(checkpoint.check(path, &small, &recipe, "ab").is_err());
         recipe.seed += 1;
-        let message = checkpoint.check(path, NetName::Article, &recipe, "ab").unwrap_err().to_string();
+        let message = checkpoint.check(path, &article, &recipe, "ab").unwrap_err().to_string();
         assert!(message.contains("another recipe"), "{message}");
     }
 }

@@ -5,9 +5,8 @@
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
-use super::TrainedNet;
-use super::architecture::NetName;
 use super::net::Block;
+use super::{Architecture, TrainedNet};
 use crate::quantize::network::{Computation, QuantizedNetwork, Weights};
 use crate::quantize::swap_inner;
 
@@ -15,10 +14,10 @@ impl TrainedNet {
     /// Builds the network whose weights and biases are those of `quantized` in real units.
     ///
     /// # Errors
-    /// A message where `quantized` has other layers than `name`.
-    pub fn from_quantized(name: NetName, quantized: &QuantizedNetwork) -> Result<Self, String> {
-        let mut blank = Self::untrained(name, 0).folded();
-        let other = || format!("the layers are not those of {}; train it again", name.name());
+    /// A message where `quantized` has other layers than the architecture.
+    pub fn from_quantized(architecture: &Architecture, quantized: &QuantizedNetwork) -> Result<Self, String> {
+        let mut blank = Self::untrained(architecture, 0).folded();
+        let other = || format!("the layers are not those of {}; train it again", architecture.network);
         let weighted = |layer: &&_| {
             let crate::quantize::network::QuantizedLayer { computation, .. } = layer;
             computation.weights().is_some()
@@ -81,33 +80,39 @@ mod tests {
     use crate::onnx::{float, proto};
     use crate::quantize::observe::observe;
     use crate::quantize::quantize;
+    use crate::task::Task;
 
     fn quantized(net: &TrainedNet) -> QuantizedNetwork {
         let model = proto::decode(&net.to_onnx(), "the export").unwrap();
         let layers = float::layers(&model, "the export").unwrap();
         let ranges = observe(&model, &layers, &drawn::samples(5, 2)).unwrap();
-        quantize(&layers, &ranges).unwrap()
+        quantize(&net.architecture().task, &layers, &ranges).unwrap()
+    }
+
+    fn architecture(name: &str) -> Architecture {
+        Architecture::named(name, Task::fashion_mnist()).unwrap()
     }
 
     #[test]
     fn answers_stay_within_the_steps_of_the_weights() {
         let samples = drawn::samples(6, 2);
-        for name in [NetName::Nano, NetName::Article, NetName::Teacher] {
-            let net = TrainedNet::untrained(name, 3);
-            let again = TrainedNet::from_quantized(name, &quantized(&net)).unwrap();
+        for name in ["nano", "article", "teacher"] {
+            let architecture = architecture(name);
+            let net = TrainedNet::untrained(&architecture, 3);
+            let again = TrainedNet::from_quantized(&architecture, &quantized(&net)).unwrap();
             let (ours, theirs) = (net.logits(&samples), again.logits(&samples));
             let largest = ours.iter().flatten().fold(0.0f32, |most, logit| most.max(logit.abs()));
             for (a, b) in ours.iter().flatten().zip(theirs.iter().flatten()) {
-                assert!((a - b).abs() < 0.04 * largest, "{name:?}: {a} became {b} of {largest}");
+                assert!((a - b).abs() < 0.04 * largest, "{name}: {a} became {b} of {largest}");
             }
         }
     }
 
     #[test]
     fn another_network_s_file_is_refused() {
-        let nano = quantized(&TrainedNet::untrained(NetName::Nano, 3));
-        let message = TrainedNet::from_quantized(NetName::Small, &nano).unwrap_err();
+        let nano = quantized(&TrainedNet::untrained(&architecture("nano"), 3));
+        let message = TrainedNet::from_quantized(&architecture("small"), &nano).unwrap_err();
         assert!(message.contains("small"), "{message}");
-        assert!(TrainedNet::from_quantized(NetName::Teacher, &nano).is_err());
+        assert!(TrainedNet::from_quantized(&architecture("teacher"), &nano).is_err());
     }
 }

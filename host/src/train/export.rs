@@ -6,12 +6,12 @@ use burn::tensor::Tensor;
 use prost::Message;
 
 use super::TrainedNet;
-use super::architecture::INPUT_SHAPE;
 use super::net::{Block, ConvBlock, DenseBlock};
 use crate::onnx::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 
 impl TrainedNet {
-    /// Serializes the network as ONNX (opset 18): input `[batch][1][28][28]` in 0..=1, output `[batch][10]`.
+    /// Serializes the network as ONNX (opset 18): input `[batch][channels][height][width]` in 0..=1, output
+    /// `[batch][classes]`, the task in the metadata.
     ///
     /// The batch dimension is symbolic; dropout vanishes, batch norm is folded into its convolution. The same
     /// network gives the same bytes.
@@ -32,33 +32,23 @@ impl TrainedNet {
             current = writer.node("Flatten", vec![current], vec![proto::int("axis", 1)]);
         }
         let mut graph = writer.graph;
-        let classes = folded.blocks.iter().rev().find_map(out_features).unwrap_or(0);
         for name in graph.node.iter_mut().flat_map(|node| &mut node.output) {
             if *name == current {
                 *name = proto::OUTPUT_NAME.into();
             }
         }
-        let input = INPUT_SHAPE.map(|size| size as i64);
-        graph.input = vec![proto::value_info(proto::INPUT_NAME, proto::FLOAT, Some(&input))];
-        graph.output = vec![proto::value_info(proto::OUTPUT_NAME, proto::FLOAT, Some(&[classes as i64]))];
+        let (input, output) = proto::ends(&self.architecture.task);
+        (graph.input, graph.output) = (vec![input], vec![output]);
         let model = ModelProto {
             ir_version: proto::IR_VERSION,
             producer_name: "host train".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
             graph: Some(graph),
+            metadata_props: proto::metadata(&self.architecture.task),
             ..ModelProto::default()
         };
         model.encode_to_vec()
-    }
-}
-
-/// Outputs of a layer that has weights.
-fn out_features(block: &Block) -> Option<usize> {
-    match block {
-        Block::Conv(block) => Some(block.conv.weight.val().dims()[0]),
-        Block::Dense(block) => Some(block.linear.weight.val().dims()[1]),
-        _ => None,
     }
 }
 
@@ -148,15 +138,13 @@ fn pool_attributes(kernel: [usize; 2], stride: [usize; 2]) -> Vec<AttributeProto
 
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
-
     use super::*;
     use crate::dataset::drawn;
     use crate::runtime::Engine;
     use crate::runtime::tract::Tract;
-    use crate::train::NetName;
-    use crate::train::architecture::LayerSpec;
-    use crate::train::net::Net;
+    use crate::task::Task;
+    use crate::train::Architecture;
+    use crate::train::architecture::{LayerSpec, known};
 
     fn assert_tract_agrees(net: &TrainedNet, what: &str) {
         let samples = drawn::samples(5, 2);
@@ -171,8 +159,9 @@ mod tests {
 
     #[test]
     fn tract_answers_exported_networks_as_burn_does() {
-        for &name in NetName::value_variants() {
-            assert_tract_agrees(&TrainedNet::untrained(name, 7), name.name());
+        for name in known() {
+            let architecture = Architecture::named(&name, Task::fashion_mnist()).unwrap();
+            assert_tract_agrees(&TrainedNet::untrained(&architecture, 7), &name);
         }
     }
 
@@ -187,16 +176,16 @@ mod tests {
             LayerSpec::GlobalAveragePool,
             LayerSpec::Dense { out_features: 9, relu: true },
             LayerSpec::Dropout { probability: 0.5 },
-            LayerSpec::Dense { out_features: 10, relu: false },
+            LayerSpec::Logits,
         ];
-        let blank = TrainedNet::untrained(NetName::Nano, 3);
-        let net = TrainedNet { net: Net::new(&layers, &blank.device), ..blank };
-        assert_tract_agrees(&net, "all layers");
+        let all = Architecture::new("all".into(), layers.to_vec(), Task::fashion_mnist()).unwrap();
+        assert_tract_agrees(&TrainedNet::untrained(&all, 3), "all layers");
     }
 
     #[test]
     fn the_same_network_gives_the_same_bytes() {
-        let net = TrainedNet::untrained(NetName::Small, 7);
+        let small = Architecture::named("small", Task::fashion_mnist()).unwrap();
+        let net = TrainedNet::untrained(&small, 7);
         assert_eq!(net.to_onnx(), net.to_onnx());
     }
 }

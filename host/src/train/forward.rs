@@ -18,7 +18,7 @@ pub(super) enum Mode {
 }
 
 impl Net {
-    /// Maps `[blocks][1][28][28][16]` to logits `[blocks · 16][10]`.
+    /// Maps `[blocks][channels][height][width][16]` to logits `[blocks · 16][classes]`.
     pub(super) fn forward_lanes(&self, images: Tensor<5>, mode: Mode) -> Tensor<2> {
         let mut planes = images;
         let mut index = 0;
@@ -36,7 +36,7 @@ impl Net {
                     let pooled = lanes::average_pool(planes, block.pool.kernel_size[0], block.pool.stride[0]);
                     rounded(pooled, block.quant.as_ref().and_then(|quant| quant.output_log_step.as_ref()))
                 }
-                Block::GlobalAveragePool(pool) => lanes::average_pool(planes, pool.side, 1),
+                Block::GlobalAveragePool(pool) => lanes::average_pool(planes, pool.height, 1),
                 Block::Dropout(dropout) => match mode {
                     Mode::Train(seed) => lanes::dropout(planes, dropout.prob, derive_seed(seed, index, 0)),
                     Mode::Infer => planes,
@@ -138,12 +138,14 @@ mod tests {
     use burn::module::{Module, ModuleVisitor};
     use burn::optim::GradientsParams;
     use burn::tensor::TensorData;
-    use shared::{PIXELS, SIDE};
+    use shared::input::InputShape;
+    use shared::preprocess::Preprocessing;
 
-    use super::super::architecture::{LayerSpec, NetName};
+    use super::super::architecture::{Architecture, LayerSpec, NetworkFile};
     use super::super::lanes::LANES;
     use super::super::weights::Weights;
     use super::*;
+    use crate::task::Task;
 
     /// Collects every parameter's gradient.
     struct Gradients<'a>(&'a GradientsParams, Vec<Vec<f32>>);
@@ -168,17 +170,23 @@ mod tests {
     }
 
     /// Logits, gradients and running statistics of one step.
-    fn step(layers: &[LayerSpec], weights: &Weights, in_lanes: bool) -> (Vec<f32>, Vec<Vec<f32>>, Weights) {
+    fn step(
+        architecture: &Architecture,
+        weights: &Weights,
+        in_lanes: bool,
+    ) -> (Vec<f32>, Vec<Vec<f32>>, Weights) {
+        let InputShape { height, width, channels } = architecture.task.input;
+        let len = architecture.task.input.len();
         let device = super::super::device::cpu().autodiff();
-        let net = weights.put_into(Net::new(layers, &device).valid()).train();
+        let net = weights.put_into(Net::new(architecture, &device).valid()).train();
         // Noise: where pixels are equal, maxima are, and who gets their gradient is a matter of rounding.
         let noise = |at: usize| ((at as u64 + 12_345).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32;
-        let images: Vec<f32> = (0..2 * LANES * PIXELS).map(|at| noise(at) / 16_777_216.0).collect();
+        let images: Vec<f32> = (0..2 * LANES * len).map(|at| noise(at) / 16_777_216.0).collect();
         let logits = if in_lanes {
-            let data = TensorData::new(lanes::interleave(&images, PIXELS), [2, 1, SIDE, SIDE, LANES]);
+            let data = TensorData::new(lanes::interleave(&images, len), [2, channels, height, width, LANES]);
             net.forward_lanes(Tensor::from_data(data, &device), Mode::Train(1))
         } else {
-            let data = TensorData::new(images, [2 * LANES, 1, SIDE, SIDE]);
+            let data = TensorData::new(images, [2 * LANES, channels, height, width]);
             net.forward(Tensor::from_data(data, &device))
         };
         let loss = burn::tensor::activation::log_softmax(logits.clone(), 1).powf_scalar(2.0).mean();
@@ -191,7 +199,8 @@ mod tests {
 
     #[test]
     fn lanes_give_the_logits_gradients_and_statistics_of_burns_own_layers() {
-        let mut article = NetName::Article.layers();
+        let mut article = NetworkFile::named("article").unwrap().layers;
+        let small = NetworkFile::named("small").unwrap().layers;
         article.retain(|layer| !matches!(layer, LayerSpec::Dropout { .. }));
         let conv = |out_channels, kernel, padding, batch_norm| LayerSpec::Conv {
             out_channels,
@@ -208,10 +217,33 @@ mod tests {
             conv(9, 1, 0, false),
             LayerSpec::GlobalAveragePool,
             LayerSpec::Dense { out_features: 7, relu: true },
-            LayerSpec::Dense { out_features: 10, relu: false },
+            LayerSpec::Logits,
         ];
-        for (name, layers) in [("small", NetName::Small.layers()), ("article", article), ("odd", odd)] {
-            let mut weights = Weights::of(&Net::new(&layers, &super::super::device::cpu()));
+        let colour = Task {
+            input: InputShape::new(21, 17, 3).unwrap(),
+            classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            preprocessing: Preprocessing::Square,
+        };
+        let tall = vec![
+            conv(6, 5, 2, true),
+            LayerSpec::Residual,
+            LayerSpec::MaxPool { size: 2 },
+            conv(9, 3, 1, true),
+            LayerSpec::MaxPool { size: 2 },
+            conv(7, 3, 0, false),
+            LayerSpec::Logits,
+        ];
+        let gray = Task::fashion_mnist();
+        let networks = [
+            ("small", small, gray.clone()),
+            ("article", article, gray.clone()),
+            ("odd", odd, gray),
+            ("tall, in colour", tall, colour),
+        ];
+        for (name, layers, task) in networks {
+            let architecture = Architecture::new(name.into(), layers, task).unwrap();
+            assert_eq!(architecture.without_lanes(), None);
+            let mut weights = Weights::of(&Net::new(&architecture, &super::super::device::cpu()));
             for (which, values) in weights.0.iter_mut().enumerate() {
                 // By formula, as the process's generator may be drawn from by another test at any time.
                 let is_drawn = values.iter().any(|&value| value != 0.0 && value != 1.0);
@@ -221,8 +253,8 @@ mod tests {
                     *value = if is_drawn { 0.0 } else { *value } + size * noise;
                 }
             }
-            let (logits, gradients, statistics) = step(&layers, &weights, true);
-            let (burn_logits, burn_gradients, burn_statistics) = step(&layers, &weights, false);
+            let (logits, gradients, statistics) = step(&architecture, &weights, true);
+            let (burn_logits, burn_gradients, burn_statistics) = step(&architecture, &weights, false);
             assert_close(&format!("{name}: logits"), &logits, &burn_logits);
             assert_eq!(gradients.len(), burn_gradients.len());
             for (at, (ours, burns)) in gradients.iter().zip(&burn_gradients).enumerate() {

@@ -1,6 +1,6 @@
 //! Training with burn: the only part of the project that knows burn's types.
 //!
-//! [`architecture`] names the networks, [`recipe`] says how they are trained, [`run`] does it. What
+//! [`architecture`] reads the networks, [`recipe`] says how they are trained, [`run`] does it. What
 //! leaves this module is a [`TrainedNet`]: logits for images, and an ONNX file ([`export`]).
 
 pub mod architecture;
@@ -21,24 +21,24 @@ pub mod run;
 pub mod teacher;
 mod weights;
 
-pub use architecture::NetName;
+pub use architecture::Architecture;
 pub use recipe::Recipe;
 pub use run::{Interrupt, Observer, Outcome, TrainError, train};
 
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use shared::{CLASSES, PIXELS, SIDE};
+use shared::input::InputShape;
 
 use crate::dataset::Samples;
-use crate::runtime::{Answer, Engine};
+use crate::runtime::{Answer, Engine, scaled};
 
 /// A network that answers; it holds no gradients.
 #[derive(Debug, Clone)]
 pub struct TrainedNet {
     net: net::Net,
     device: Device,
-    name: NetName,
+    architecture: Architecture,
 }
 
 /// Images a forward pass.
@@ -46,19 +46,20 @@ const INFERENCE_BATCH: usize = 250;
 
 impl TrainedNet {
     /// Returns which network this is.
-    pub fn name(&self) -> NetName {
-        self.name
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
     /// Builds an untrained network, for tests and shape checks.
-    pub fn untrained(name: NetName, seed: u64) -> Self {
+    pub fn untrained(architecture: &Architecture, seed: u64) -> Self {
         let device = device::cpu();
         device.seed(seed);
-        Self { net: net::Net::new(&name.layers(), &device), device, name }
+        let net = net::Net::new(architecture, &device);
+        Self { net, device, architecture: architecture.clone() }
     }
 
     /// Returns the logits of every image, in order.
-    pub fn logits(&self, samples: &Samples) -> Vec<[f32; CLASSES]> {
+    pub fn logits(&self, samples: &Samples) -> Vec<Vec<f32>> {
         logits_of(samples, &self.device, |images| self.net.forward(images))
     }
 
@@ -75,33 +76,36 @@ impl TrainedNet {
     ///
     /// # Errors
     /// A message with the path where the file is missing, damaged or of another network.
-    pub fn load(name: NetName, path: &std::path::Path) -> Result<Self, String> {
+    pub fn load(architecture: &Architecture, path: &std::path::Path) -> Result<Self, String> {
         let refuse = |problem: String| format!("{}: {problem}; train again", path.display());
         let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))
             .map_err(|error| refuse(error.to_string()))?;
-        let blank = Self::untrained(name, 0).folded();
+        let blank = Self::untrained(architecture, 0).folded();
         let net = blank.net.try_load_record(record).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { net, ..blank })
     }
 }
 
 /// Runs `forward` over all images in batches.
-fn logits_of(
-    samples: &Samples,
-    device: &Device,
-    forward: impl Fn(Tensor<4>) -> Tensor<2>,
-) -> Vec<[f32; CLASSES]> {
+fn logits_of(samples: &Samples, device: &Device, forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Vec<Vec<f32>> {
+    let InputShape { height, width, channels } = samples.shape;
     let mut logits = Vec::with_capacity(samples.len());
-    for chunk in samples.pixels.chunks(INFERENCE_BATCH * PIXELS) {
-        let scaled: Vec<f32> = chunk.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        let data = TensorData::new(scaled, [chunk.len() / PIXELS, 1, SIDE, SIDE]);
-        let values = forward(Tensor::from_data(data, device)).into_data().to_vec::<f32>();
-        let values = values.expect("logits are f32");
-        let (rows, _) = values.as_chunks::<CLASSES>();
-        logits.extend_from_slice(rows);
+    for chunk in samples.pixels.chunks(INFERENCE_BATCH * samples.shape.len()) {
+        let images = chunk.chunks_exact(samples.shape.len());
+        let count = images.len();
+        let values: Vec<f32> = images.flat_map(|image| scaled(samples.shape, image)).collect();
+        let data = TensorData::new(values, [count, channels, height, width]);
+        logits.extend(rows_of(&forward(Tensor::from_data(data, device))));
     }
     logits
+}
+
+/// Copies `[images][classes]` out of a tensor.
+fn rows_of(logits: &Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, classes] = logits.dims();
+    let values = logits.to_data().to_vec::<f32>().expect("logits are f32");
+    values.chunks_exact(classes.max(1)).map(<[f32]>::to_vec).collect()
 }
 
 impl Engine for TrainedNet {
@@ -109,13 +113,13 @@ impl Engine for TrainedNet {
         "burn"
     }
 
-    fn answer(&mut self, image: &[u8; PIXELS]) -> anyhow::Result<Answer> {
-        let mut one = Samples::default();
-        one.push(image, shared::Label::TShirt);
-        Ok(Answer { logits: TrainedNet::logits(self, &one)[0], activations: Vec::new() })
+    fn answer(&mut self, image: &[u8]) -> anyhow::Result<Answer> {
+        let mut one = Samples::empty(self.architecture.task.input);
+        one.push(image, 0);
+        Ok(Answer { logits: TrainedNet::logits(self, &one).swap_remove(0), activations: Vec::new() })
     }
 
-    fn logits(&mut self, samples: &Samples) -> anyhow::Result<Vec<[f32; CLASSES]>> {
+    fn logits(&mut self, samples: &Samples) -> anyhow::Result<Vec<Vec<f32>>> {
         Ok(TrainedNet::logits(self, samples))
     }
 }

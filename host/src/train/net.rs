@@ -7,7 +7,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, Linea
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::architecture::{INPUT_SHAPE, LayerSpec};
+use super::architecture::{Architecture, LayerSpec, Shape};
 use super::fake_quant::FakeQuant;
 
 /// Convolution, batch norm where there is one, ReLU.
@@ -38,7 +38,8 @@ pub struct AveragePoolBlock {
 /// Mean over the whole plane.
 #[derive(Module, Debug)]
 pub struct GlobalAveragePool {
-    pub(super) side: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
 }
 
 /// One layer of a [`Net`].
@@ -67,17 +68,13 @@ pub struct Net {
 
 impl Net {
     /// Builds the network with fresh weights from the device's random state ([`Device::seed`]).
-    pub fn new(layers: &[LayerSpec], device: &Device) -> Self {
-        let mut shape = INPUT_SHAPE;
-        let mut blocks = Vec::new();
-        for layer in layers {
-            blocks.push(block(layer, shape, device));
-            shape = layer.output_shape(shape);
-        }
-        Self { blocks }
+    pub fn new(architecture: &Architecture, device: &Device) -> Self {
+        let classes = architecture.task.classes.len();
+        let blocks = architecture.shaped().map(|(layer, shape)| block(&layer, shape, classes, device));
+        Self { blocks: blocks.collect() }
     }
 
-    /// Maps images `[n][1][28][28]` in 0..=1 to logits `[n][10]`.
+    /// Maps images `[n][channels][height][width]` in 0..=1 to logits `[n][classes]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut planes = images;
         let mut features: Option<Tensor<2>> = None;
@@ -109,8 +106,7 @@ impl Block {
             Block::MaxPool(pool) => pool.forward(planes),
             Block::AveragePool(block) => block.pool.forward(planes),
             Block::GlobalAveragePool(pool) => {
-                let side = pool.side;
-                AvgPool2dConfig::new([side, side]).init().forward(planes)
+                AvgPool2dConfig::new([pool.height, pool.width]).init().forward(planes)
             }
             Block::Dropout(dropout) => dropout.forward(planes),
             Block::Dense(_) => unreachable!("dense layers are handled by Net::forward"),
@@ -125,7 +121,7 @@ impl DenseBlock {
     }
 }
 
-fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Device) -> Block {
+fn block(layer: &LayerSpec, [channels, height, width]: Shape, classes: usize, device: &Device) -> Block {
     let padding = |padding: usize| match padding {
         0 => PaddingConfig2d::Valid,
         p => PaddingConfig2d::Explicit(p, p, p, p),
@@ -162,13 +158,15 @@ fn block(layer: &LayerSpec, [channels, height, width]: [usize; 3], device: &Devi
             let pool = AvgPool2dConfig::new([size, size]).with_strides([stride, stride]).init();
             Block::AveragePool(AveragePoolBlock { pool, quant: None })
         }
-        LayerSpec::GlobalAveragePool => {
-            Block::GlobalAveragePool(GlobalAveragePool { side: height.max(width) })
-        }
+        LayerSpec::GlobalAveragePool => Block::GlobalAveragePool(GlobalAveragePool { height, width }),
         LayerSpec::Dropout { probability } => Block::Dropout(DropoutConfig::new(probability).init()),
         LayerSpec::Dense { out_features, relu } => {
             let linear = LinearConfig::new(channels * height * width, out_features).init(device);
             Block::Dense(DenseBlock { linear, relu, quant: None })
+        }
+        LayerSpec::Logits => {
+            let linear = LinearConfig::new(channels * height * width, classes).init(device);
+            Block::Dense(DenseBlock { linear, relu: false, quant: None })
         }
     }
 }

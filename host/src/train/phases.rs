@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::recipe::Schedule;
 use super::run::{Job, has_lanes};
 use super::teacher::SoftLabels;
-use super::{Interrupt, NetName, Observer, Outcome, Recipe, TrainError, TrainedNet, train};
+use super::{Architecture, Interrupt, Observer, Outcome, Recipe, TrainError, TrainedNet, train};
 use crate::dataset::Dataset;
 use crate::onnx::{OnnxError, float, proto};
 use crate::quantize::observe::{Range, observe};
@@ -31,7 +31,7 @@ pub enum PhaseError {
 /// A training and where its states are kept.
 pub struct Phases<'a> {
     /// The network.
-    pub name: NetName,
+    pub architecture: &'a Architecture,
     /// How to train it.
     pub recipe: &'a Recipe,
     /// What to train it on.
@@ -70,13 +70,13 @@ impl Phases<'_> {
         observer: &mut impl Observer,
     ) -> Result<Option<Trained>, PhaseError> {
         let [float_checkpoint, rounding_checkpoint] = self.checkpoints;
-        if self.recipe.quantization.is_some() && !has_lanes(self.name, &self.device) {
-            let remedy = "rounding is trained on the CPU only: --backend cpu, or --rounding-epochs 0";
+        if self.recipe.quantization.is_some() && !has_lanes(self.architecture, &self.device) {
+            let remedy = "quantization-aware training runs on the CPU, on networks without depthwise or strided layers: --backend cpu, or --rounding-epochs 0";
             return Err(TrainError::Option(remedy).into());
         }
         let recipe = Recipe { quantization: None, ..self.recipe.clone() };
         let job = Job {
-            name: self.name,
+            architecture: self.architecture,
             recipe: &recipe,
             dataset: self.dataset,
             device: self.device.clone(),

@@ -169,13 +169,15 @@ impl TrainedNet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NetName;
+    use super::super::Architecture;
     use super::*;
     use crate::dataset::drawn;
+    use crate::task::Task;
 
     #[test]
     fn folding_keeps_the_function_and_rounding_keeps_int8_close() {
-        let net = TrainedNet::untrained(NetName::Nano, 3);
+        let nano = Architecture::named("nano", Task::fashion_mnist()).unwrap();
+        let net = TrainedNet::untrained(&nano, 3);
         let samples = drawn::samples(2, 3);
         let ranges = vec![Range { low: 0.0, high: 4.0 }; 8];
         let (folded, (baked, grids)) = (net.folded(), net.rounding(&ranges, 8).baked());
@@ -192,7 +194,8 @@ mod tests {
 
     #[test]
     fn four_bit_weights_lie_on_fifteen_steps_and_the_ends_keep_eight_bits() {
-        let net = TrainedNet::untrained(NetName::Nano, 3);
+        let nano = Architecture::named("nano", Task::fashion_mnist()).unwrap();
+        let net = TrainedNet::untrained(&nano, 3);
         let (baked, grids) = net.rounding(&[Range { low: 0.0, high: 4.0 }; 8], 4).baked();
         let with_steps: Vec<bool> = grids.iter().map(|grid| grid.weight_steps.is_some()).collect();
         assert_eq!(with_steps, [false, false, true, false, true, true, true, false]);

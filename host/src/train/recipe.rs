@@ -6,9 +6,11 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::architecture::NetName;
+use super::architecture::{NetworkError, NetworkFile};
+use crate::dataset::Dataset;
 use crate::dataset::augment::Augmentation;
-use crate::dataset::split::{Split, SplitError, split};
+use crate::dataset::split::{Split, SplitError};
+use crate::task::Task;
 
 /// The step rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -98,8 +100,11 @@ pub struct Distillation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeFile {
-    /// The network.
-    pub network: NetName,
+    /// The network: its name, or a file's path.
+    pub network: String,
+    /// What it classifies, where that is settled; the data set's otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// How it is trained.
     pub recipe: Recipe,
 }
@@ -168,12 +173,12 @@ pub struct QuantizationAware {
 }
 
 impl Recipe {
-    /// Splits `count` images into those to learn from and those to choose by.
+    /// Splits the training images into those to learn from and those to choose by.
     ///
     /// # Errors
     /// [`SplitError`] where either side would be empty.
-    pub fn split(&self, count: usize) -> Result<Split, SplitError> {
-        split(count, self.validation_split, self.split_seed.unwrap_or(self.seed))
+    pub fn split(&self, dataset: &Dataset) -> Result<Split, SplitError> {
+        dataset.split(self.validation_split, self.split_seed.unwrap_or(self.seed))
     }
 
     /// Returns the same recipe with its split's seed named.
@@ -187,43 +192,32 @@ impl Recipe {
         split(self.with_split_named()) == split(other.with_split_named())
     }
 
-    /// Returns the defaults of a network: the article's own numbers, or the ones that paid for `small`.
-    pub fn default_for(net: NetName) -> Self {
-        match net {
-            NetName::Article => Recipe {
-                epochs: 50,
-                batch_size: 512,
-                learning_rate: 1e-3,
-                validation_split: 0.2,
-                seed: 12_345,
-                split_seed: None,
-                optimizer: OptimizerName::Adam,
-                weight_decay: 0.0,
-                schedule: Schedule::Constant,
-                average_decay: 0.0,
-                augmentation: Augmentation::default(),
-                distillation: None,
-                quantization: None,
-            },
-            _ => {
-                Recipe {
-                    epochs: 5,
-                    batch_size: 128,
-                    learning_rate: 4e-3,
-                    validation_split: 1.0 / 12.0,
-                    seed: 12_345,
-                    split_seed: None,
-                    optimizer: OptimizerName::AdamW,
-                    weight_decay: 0.02,
-                    schedule: Schedule::Cosine,
-                    average_decay: 0.999,
-                    augmentation: Augmentation { flip: true, ..Augmentation::default() },
-                    distillation: None,
-                    // The desktop's networks have no use for 4-bit weights.
-                    quantization: (!matches!(net, NetName::Minivgg | NetName::Teacher))
-                        .then_some(QuantizationAware::DEFAULT),
-                }
-            }
+    /// Returns what a network's file says of its training, else the defaults.
+    ///
+    /// # Errors
+    /// [`NetworkError`] where there is no such network.
+    pub fn of_network(network: &str) -> Result<Self, NetworkError> {
+        Ok(NetworkFile::named(network)?.recipe.unwrap_or_default())
+    }
+}
+
+/// What was chosen on validation images for `small`.
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch_size: 128,
+            learning_rate: 4e-3,
+            validation_split: 1.0 / 12.0,
+            seed: 12_345,
+            split_seed: None,
+            optimizer: OptimizerName::AdamW,
+            weight_decay: 0.02,
+            schedule: Schedule::Cosine,
+            average_decay: 0.999,
+            augmentation: Augmentation { flip: true, ..Augmentation::default() },
+            distillation: None,
+            quantization: Some(QuantizationAware::DEFAULT),
         }
     }
 }
@@ -231,6 +225,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::drawn;
 
     #[test]
     fn the_cosine_warms_up_and_ends_near_zero() {
@@ -242,17 +237,20 @@ mod tests {
 
     #[test]
     fn a_split_of_its_own_outlives_the_seed() {
-        let recipe = Recipe::default_for(NetName::Small);
+        let dataset = drawn::dataset(1, 60, 1);
+        let recipe = Recipe::default();
         let other = Recipe { seed: 2, ..recipe.clone() };
-        assert!(!other.splits_as(&recipe) && other.split(600).unwrap() != recipe.split(600).unwrap());
+        assert!(
+            !other.splits_as(&recipe) && other.split(&dataset).unwrap() != recipe.split(&dataset).unwrap()
+        );
         let kept = Recipe { split_seed: Some(recipe.seed), ..other };
         assert!(kept.splits_as(&recipe));
-        assert_eq!(kept.split(600).unwrap(), recipe.split(600).unwrap());
+        assert_eq!(kept.split(&dataset).unwrap(), recipe.split(&dataset).unwrap());
     }
 
     #[test]
     fn the_article_keeps_its_own_numbers() {
-        let recipe = Recipe::default_for(NetName::Article);
+        let recipe = Recipe::of_network("article").unwrap();
         assert_eq!((recipe.epochs, recipe.batch_size, recipe.seed), (50, 512, 12_345));
         assert_eq!((recipe.learning_rate, recipe.validation_split), (1e-3, 0.2));
     }

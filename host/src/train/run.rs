@@ -11,10 +11,10 @@ use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
-use shared::{CLASSES, PIXELS, SIDE};
+use shared::input::InputShape;
 use thiserror::Error;
 
-use super::architecture::{LayerSpec, NetName};
+use super::architecture::Architecture;
 use super::batches::{Batch, Plan, derive_seed};
 use super::checkpoint::{Checkpoint, CheckpointError, State};
 use super::forward::Mode;
@@ -24,10 +24,11 @@ use super::net::Net;
 use super::recipe::{OptimizerName, Recipe};
 use super::teacher::SoftLabels;
 use super::weights::Weights;
-use super::{TrainedNet, logits_of};
+use super::{TrainedNet, logits_of, rows_of};
 use crate::dataset::split::SplitError;
 use crate::dataset::{Dataset, Samples};
 use crate::evaluate::arg_max_f32;
+use crate::runtime::scaled;
 
 /// Why a training ended without a network.
 #[derive(Debug, Error)]
@@ -77,7 +78,7 @@ pub struct Outcome {
 /// A whole training, before the first step.
 pub struct Job<'a> {
     /// The network.
-    pub name: NetName,
+    pub architecture: &'a Architecture,
     /// How to train it.
     pub recipe: &'a Recipe,
     /// What to train it on.
@@ -113,7 +114,7 @@ pub fn train(
     if !(recipe.learning_rate > 0.0 && recipe.learning_rate.is_finite()) {
         return Err(TrainError::Option("--learning-rate must be a finite number above 0"));
     }
-    let parts = recipe.split(job.dataset.train.len())?;
+    let parts = recipe.split(job.dataset)?;
     let validation = job.dataset.train.select(&parts.validation);
     let plan = Plan {
         samples: &job.dataset.train,
@@ -121,7 +122,7 @@ pub fn train(
         batch_size: recipe.batch_size,
         augmentation: recipe.augmentation,
         seed: recipe.seed,
-        multiple: if has_lanes(job.name, &job.device) { LANES } else { 1 },
+        multiple: if has_lanes(job.architecture, &job.device) { LANES } else { 1 },
     };
     if plan.steps() == 0 {
         return Err(TrainError::Option("--batch-size and the training images must be at least 16"));
@@ -140,8 +141,8 @@ pub fn train(
 }
 
 /// Whether a network is trained on interleaved images ([`lanes`]): on the CPU, where all its layers exist there.
-pub(super) fn has_lanes(name: NetName, device: &Device) -> bool {
-    *device == super::device::cpu() && name.layers().iter().all(LayerSpec::has_lanes)
+pub(super) fn has_lanes(architecture: &Architecture, device: &Device) -> bool {
+    *device == super::device::cpu() && architecture.without_lanes().is_none()
 }
 
 /// The network before the first step; the same for the same seed, whatever else runs in the process.
@@ -153,7 +154,7 @@ fn fresh_net(job: &Job<'_>, device: &Device) -> Net {
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     device.seed(job.recipe.seed);
-    let net = Net::new(&job.name.layers(), device);
+    let net = Net::new(job.architecture, device);
     let _ = Weights::of(&net);
     net
 }
@@ -182,7 +183,7 @@ impl<'a> Trainer<'a> {
         };
         let average = (job.recipe.average_decay > 0.0).then(|| Weights::of(&net));
         let state = State {
-            net: job.name,
+            architecture: job.architecture.clone(),
             recipe: job.recipe.clone(),
             dataset_sha256: job.dataset.sha256.clone(),
             epoch: 0,
@@ -202,7 +203,7 @@ impl<'a> Trainer<'a> {
     fn resumed(mut self) -> Result<Self, TrainError> {
         let path = self.job.checkpoint;
         let checkpoint = Checkpoint::load(path)?;
-        checkpoint.check(path, self.job.name, self.job.recipe, &self.job.dataset.sha256)?;
+        checkpoint.check(path, self.job.architecture, self.job.recipe, &self.job.dataset.sha256)?;
         let damaged = |field: &str, problem: String| CheckpointError::Damaged {
             path: path.into(),
             field: field.into(),
@@ -261,11 +262,13 @@ impl<'a> Trainer<'a> {
         let (recipe, count) = (self.job.recipe, batch.labels.len());
         let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
         let logits = if self.uses_lanes {
-            self.net.forward_lanes(interleaved(&batch.images, &self.device), Mode::Train(step_seed))
+            let images = interleaved(&batch.images, self.job.dataset.task.input, &self.device);
+            self.net.forward_lanes(images, Mode::Train(step_seed))
         } else {
             // Dropout draws from the device's generator: seeding it a step makes every step repeatable.
             self.device.seed(step_seed);
-            let images = TensorData::new(batch.images.clone(), [count, 1, SIDE, SIDE]);
+            let InputShape { height, width, channels } = self.job.dataset.task.input;
+            let images = TensorData::new(batch.images.clone(), [count, channels, height, width]);
             self.net.forward(Tensor::<4>::from_data(images, &self.device))
         };
         let loss = self.loss(&logits, batch);
@@ -301,7 +304,7 @@ impl<'a> Trainer<'a> {
         };
         let (weight, temperature) = (distillation.weight, distillation.temperature);
         let targets = teacher.probabilities(&batch.indices, temperature as f32);
-        let targets = TensorData::new(targets, [batch.indices.len(), CLASSES]);
+        let targets = TensorData::new(targets, logits.dims());
         let targets = Tensor::<2>::from_data(targets, &self.device);
         let student = log_softmax(logits.clone().div_scalar(temperature), 1);
         let soft = (targets * student).sum_dim(1).mean().neg();
@@ -374,7 +377,8 @@ impl<'a> Trainer<'a> {
             None => net,
         };
         let best = best_epoch(&self.state.history);
-        let net = TrainedNet { net, device: self.job.device.clone(), name: self.job.name };
+        let net =
+            TrainedNet { net, device: self.job.device.clone(), architecture: self.job.architecture.clone() };
         Outcome { net, best, history: self.state.history, split_sizes }
     }
 }
@@ -390,37 +394,38 @@ fn best_epoch(history: &[EpochRecord]) -> usize {
     best.map_or(0, |(index, _)| index)
 }
 
-/// Images `[n][28][28]` as `[n / 16][1][28][28][16]`.
-fn interleaved(images: &[f32], device: &Device) -> Tensor<5> {
-    let blocks = images.len() / (PIXELS * LANES);
-    let data = TensorData::new(lanes::interleave(images, PIXELS), [blocks, 1, SIDE, SIDE, LANES]);
-    Tensor::from_data(data, device)
+/// Images `[n][channels][height][width]` as `[n / 16][channels][height][width][16]`.
+fn interleaved(images: &[f32], shape: InputShape, device: &Device) -> Tensor<5> {
+    let InputShape { height, width, channels } = shape;
+    let blocks = images.len() / (shape.len() * LANES);
+    let data = lanes::interleave(images, shape.len());
+    Tensor::from_data(TensorData::new(data, [blocks, channels, height, width, LANES]), device)
 }
 
 /// Images of a pass without gradients.
 const VALIDATION_BATCH: usize = 16 * LANES;
 
 /// Logits of all images, in order, on the CPU.
-pub(super) fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<[f32; CLASSES]> {
+pub(super) fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<Vec<f32>> {
+    let len = samples.shape.len();
     let mut logits = Vec::with_capacity(samples.len() + LANES);
-    for chunk in samples.pixels.chunks(VALIDATION_BATCH * PIXELS) {
-        let mut images: Vec<f32> = chunk.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        images.resize(images.len().next_multiple_of(LANES * PIXELS), 0.0);
-        let values = net.forward_lanes(interleaved(&images, device), Mode::Infer);
-        let values = values.into_data().to_vec::<f32>().expect("logits are f32");
-        logits.extend_from_slice(&values.as_chunks::<CLASSES>().0[..chunk.len() / PIXELS]);
+    for chunk in samples.pixels.chunks(VALIDATION_BATCH * len) {
+        let images = chunk.chunks_exact(len);
+        let count = images.len();
+        let mut values: Vec<f32> = images.flat_map(|image| scaled(samples.shape, image)).collect();
+        values.resize(values.len().next_multiple_of(LANES * len), 0.0);
+        let rows = net.forward_lanes(interleaved(&values, samples.shape, device), Mode::Infer);
+        logits.extend(rows_of(&rows).into_iter().take(count));
     }
     logits
 }
 
 fn count_correct(logits: Tensor<2>, labels: &[i32]) -> usize {
-    let values = logits.into_data().to_vec::<f32>().expect("logits are f32");
-    let (rows, _) = values.as_chunks::<CLASSES>();
-    rows.iter().zip(labels).filter(|(row, label)| arg_max_f32(row) as i32 == **label).count()
+    rows_of(&logits).iter().zip(labels).filter(|(row, label)| arg_max_f32(row) as i32 == **label).count()
 }
 
 /// Returns mean cross-entropy and accuracy.
-fn judge(logits: &[[f32; CLASSES]], labels: &[u8]) -> (f64, f64) {
+fn judge(logits: &[Vec<f32>], labels: &[u8]) -> (f64, f64) {
     let mut loss = 0.0;
     let mut correct = 0;
     for (row, &label) in logits.iter().zip(labels) {

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use shared::{CLASSES, SIDE};
 use thiserror::Error;
 
 use super::run::{has_lanes, lane_logits};
-use super::{NetName, TrainedNet};
+use super::{Architecture, TrainedNet};
 use crate::dataset::Samples;
+use crate::dataset::augment::mirror;
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
 use crate::onnx::{int8, proto};
@@ -16,7 +16,7 @@ use crate::onnx::{int8, proto};
 #[derive(Debug, Clone)]
 pub struct Teacher {
     /// Which network.
-    pub network: NetName,
+    pub architecture: Architecture,
     /// Its int8 file.
     pub file: PathBuf,
 }
@@ -35,8 +35,8 @@ pub enum TeacherError {
 /// Logits of every image of a part, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoftLabels {
-    /// Two sets a teacher, of the images and of their mirror images, `[images][10]` each.
-    pub answers: Vec<Vec<[f32; CLASSES]>>,
+    /// Two sets a teacher, of the images and of their mirror images, `[images][classes]` each.
+    pub answers: Vec<Vec<Vec<f32>>>,
 }
 
 impl SoftLabels {
@@ -57,20 +57,27 @@ impl SoftLabels {
     /// Fraction of the images at `indices` whose likeliest class is the label.
     pub fn accuracy(&self, indices: &[usize], labels: &[u8]) -> f64 {
         let probabilities = self.probabilities(indices, 1.0);
-        let classes: Vec<usize> = probabilities.as_chunks().0.iter().map(arg_max_f32).collect();
+        let classes: Vec<usize> = probabilities.chunks_exact(self.classes()).map(arg_max_f32).collect();
         let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
         accuracy(&classes, &labels)
     }
 
-    /// Returns the mean probabilities of all answers at `temperature`, `[indices][10]`.
+    /// Number of classes; 1 where there are no answers.
+    fn classes(&self) -> usize {
+        self.answers.first().and_then(|answers| answers.first()).map_or(1, Vec::len)
+    }
+
+    /// Returns the mean probabilities of all answers at `temperature`, `[indices][classes]`.
     pub fn probabilities(&self, indices: &[usize], temperature: f32) -> Vec<f32> {
-        let mut output = Vec::with_capacity(indices.len() * CLASSES);
+        let classes = self.classes();
+        let mut output = Vec::with_capacity(indices.len() * classes);
         for &index in indices {
-            let mut mean = [0.0; CLASSES];
+            let mut mean = vec![0.0; classes];
             for answers in &self.answers {
                 let logits = &answers[index];
                 let highest = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
-                let powers = logits.map(|logit| ((logit - highest) / temperature).exp());
+                let powers: Vec<f32> =
+                    logits.iter().map(|logit| ((logit - highest) / temperature).exp()).collect();
                 let sum: f32 = powers.iter().sum();
                 let share = 1.0 / (sum * self.answers.len() as f32);
                 mean.iter_mut().zip(powers).for_each(|(mean, power)| *mean += power * share);
@@ -82,35 +89,38 @@ impl SoftLabels {
 }
 
 /// The two sets of answers of one teacher.
-fn answers(
-    teacher: &Teacher,
-    samples: &Samples,
-    folder: &Path,
-) -> Result<[Vec<[f32; CLASSES]>; 2], TeacherError> {
+fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<Vec<f32>>; 2], TeacherError> {
     let named = |problem: String| TeacherError::File(format!("{}: {problem}", teacher.file.display()));
     let bytes = std::fs::read(&teacher.file).map_err(|error| named(error.to_string()))?;
     let images = content_sha256(&[samples]);
     let [file, images] = [sha256_hex(&bytes), images].map(|sha| sha[..16].to_owned());
-    let kept = folder.join(format!("{}-{file}-{images}.f32", teacher.network.name()));
+    let kept = folder.join(format!("{}-{file}-{images}.f32", teacher.architecture.network));
     let count = samples.len();
-    if let Ok(bytes) = std::fs::read(&kept)
-        && bytes.len() == 2 * 4 * CLASSES * count
-    {
-        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
-        let (plain, mirrored) = values.as_chunks().0.split_at(count);
-        return Ok([plain.to_vec(), mirrored.to_vec()]);
-    }
     let name = teacher.file.display().to_string();
     let model = proto::decode(&bytes, &name).map_err(|error| TeacherError::File(error.to_string()))?;
     let network = int8::read(&model, &name).map_err(|error| TeacherError::File(error.to_string()))?;
-    let net = TrainedNet::from_quantized(teacher.network, &network).map_err(named)?;
+    if network.task.input != samples.shape {
+        return Err(named(format!("reads {}, the images are {}", network.task.input, samples.shape)));
+    }
+    let classes = network.task.classes.len();
+    if let Ok(bytes) = std::fs::read(&kept)
+        && bytes.len() == 2 * 4 * classes * count
+    {
+        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+        let mut rows: Vec<Vec<f32>> = values.chunks_exact(classes).map(<[f32]>::to_vec).collect();
+        let mirrored = rows.split_off(count);
+        return Ok([rows, mirrored]);
+    }
+    let architecture = &teacher.architecture;
+    let net = TrainedNet::from_quantized(architecture, &network).map_err(named)?;
     let mut mirrored = samples.clone();
-    mirrored.pixels.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
-    let sets = [samples, &mirrored].map(|samples| match has_lanes(teacher.network, &net.device) {
+    mirrored.pixels.chunks_exact_mut(samples.shape.len()).for_each(|image| mirror(samples.shape, image));
+    let sets = [samples, &mirrored].map(|samples| match has_lanes(architecture, &net.device) {
         true => lane_logits(&net.net, samples, &net.device),
         false => net.logits(samples),
     });
-    let bytes: Vec<u8> = sets.iter().flatten().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
+    let values = sets.iter().flatten().flatten();
+    let bytes: Vec<u8> = values.flat_map(|logit| logit.to_le_bytes()).collect();
     crate::files::write_whole(&kept, &bytes)?;
     Ok(sets)
 }
@@ -127,19 +137,18 @@ mod tests {
         let file = crate::project_root().join("models/nano/model.int8.onnx");
         let model = proto::read(&file).unwrap();
         let network = int8::read(&model, "nano").unwrap();
-        let net = TrainedNet::from_quantized(NetName::Nano, &network).unwrap();
+        let architecture = Architecture::named("nano", network.task.clone()).unwrap();
+        let net = TrainedNet::from_quantized(&architecture, &network).unwrap();
         let copy = folder.path().join("teacher.onnx");
         std::fs::copy(&file, &copy).unwrap();
-        let teachers = [Teacher { network: NetName::Nano, file: copy.clone() }];
+        let teachers = [Teacher { architecture, file: copy.clone() }];
         let first = SoftLabels::of(&teachers, &samples, folder.path()).unwrap();
         let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
         for (ours, theirs) in first.answers[0].iter().zip(net.logits(&samples)) {
             assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
         }
         let mut mirrored = samples.clone();
-        for image in mirrored.pixels.chunks_exact_mut(shared::PIXELS) {
-            image.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
-        }
+        mirrored.pixels.chunks_exact_mut(784).for_each(|image| mirror(samples.shape, image));
         for (ours, theirs) in first.answers[1].iter().zip(net.logits(&mirrored)) {
             assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
         }
@@ -151,9 +160,9 @@ mod tests {
 
     #[test]
     fn probabilities_are_the_mean_of_softmaxes() {
-        let mut sure = [0.0; CLASSES];
+        let mut sure = vec![0.0; 10];
         sure[3] = 60.0;
-        let labels = SoftLabels { answers: vec![vec![sure], vec![[1.0; CLASSES]]] };
+        let labels = SoftLabels { answers: vec![vec![sure], vec![vec![1.0; 10]]] };
         let probabilities = labels.probabilities(&[0], 2.0);
         assert!((probabilities[3] - 0.55).abs() < 1e-6 && (probabilities[0] - 0.05).abs() < 1e-6);
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);

@@ -37,14 +37,15 @@ mod tests {
 
     fn assert_reads(name: &str, device: &Device, forward: impl Fn(Tensor<4>) -> Tensor<2>) {
         let dir = ModelDir::new(&host::project_root().join("models").join(name));
-        let net = TrainedNet::load(dir.manifest().unwrap().network, &dir.weights()).unwrap();
+        let net = TrainedNet::load(&dir.manifest().unwrap().architecture().unwrap(), &dir.weights()).unwrap();
         let samples = drawn::samples(5, 2);
         let scaled: Vec<f32> = samples.pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
         let images = TensorData::new(scaled, [samples.len(), 1, 28, 28]);
         let theirs = forward(Tensor::from_data(images, device)).into_data().try_to_vec::<f32>().unwrap();
         let ours = net.logits(&samples);
-        assert_eq!(ours.as_flattened().len(), theirs.len());
-        for (index, (a, b)) in ours.as_flattened().iter().zip(&theirs).enumerate() {
+        let ours = ours.concat();
+        assert_eq!(ours.len(), theirs.len());
+        for (index, (a, b)) in ours.iter().zip(&theirs).enumerate() {
             assert!((a - b).abs() <= TOLERANCE, "{name}, logit {index}: {a} against {b}");
         }
     }

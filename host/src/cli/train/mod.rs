@@ -24,7 +24,7 @@ use crate::report::chart;
 use crate::runtime::{Engine, integer, tract};
 use crate::train::phases::{Phases, Trained};
 use crate::train::recipe::RecipeFile;
-use crate::train::{Interrupt, Outcome, Recipe, history};
+use crate::train::{Architecture, Interrupt, Outcome, Recipe, history};
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
@@ -44,8 +44,23 @@ impl TrainArgs {
         let base = self.base()?;
         let recipe = self.recipe(&base)?;
         let device = self.backend.device().map_err(Failure::Usage)?;
-        let dataset = self.data.load()?;
-        let dir = self.dir(&base, &dataset)?;
+        let dataset = self.data.load(self.input(&base))?;
+        if let Some(difference) = base.task.as_ref().and_then(|task| task.difference(&dataset.task)) {
+            let problem = format!("{}: it has {difference}, which the recipe asks for", dataset.source);
+            return Err(Failure::Usage(problem).into());
+        }
+        let sides = [dataset.task.input.height, dataset.task.input.width];
+        if sides.iter().any(|&side| recipe.augmentation.shift >= side) {
+            let problem = format!("--shift {} moves images out of sight", recipe.augmentation.shift);
+            return Err(Failure::Usage(problem).into());
+        }
+        let architecture = Architecture::named(&base.network, dataset.task.clone())?;
+        if let Some(odd) = architecture.without_lanes() {
+            remark(format_args!(
+                "{odd} is unknown to the interleaved layers: training with burn's own, which are slower"
+            ));
+        }
+        let dir = self.dir(&architecture, &dataset)?;
         let teachers = teachers::ask(&recipe, &dataset)?;
         let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
         let resume = self.resume && checkpoint.exists();
@@ -57,7 +72,7 @@ impl TrainArgs {
             std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
         }
         let phases = Phases {
-            name: base.network,
+            architecture: &architecture,
             recipe: &recipe,
             dataset: &dataset,
             device,
@@ -68,7 +83,7 @@ impl TrainArgs {
         };
         remark(format_args!(
             "training {} on {} ({} images), {} epochs",
-            base.network.name(),
+            architecture.network,
             dataset.kind.name(),
             dataset.train.len(),
             recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
@@ -88,17 +103,17 @@ impl TrainArgs {
         let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
         let teachers = teachers.map(|(_, accuracies)| accuracies);
         let made = Made { network, onnx_sha256, int8_sha256, teachers };
-        let manifest = self.manifest(&base, recipe, &dataset, &dir, &outcome, made)?;
+        let manifest = self.manifest(&base, &architecture, recipe, &dataset, &dir, &outcome, made)?;
         let summary = Summary::new(&dir, &dataset, &outcome, &manifest);
         if self.json { print_json(&summary) } else { print_summary(&summary, &manifest, &dir) }
     }
 
     /// The output folder, known to be writable.
-    fn dir(&self, base: &RecipeFile, dataset: &Dataset) -> Result<ModelDir> {
+    fn dir(&self, architecture: &Architecture, dataset: &Dataset) -> Result<ModelDir> {
         let default_out = match (dataset.kind, &self.ablation) {
             (_, Some(ablation)) => format!("target/ablations/{ablation}"),
             (Kind::Drawn, _) => "models/drawn".to_owned(),
-            _ => format!("models/my-{}", base.network.name()),
+            _ => format!("models/my-{}", architecture.network),
         };
         let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
         let dir = ModelDir::new(&out);
@@ -110,9 +125,11 @@ impl TrainArgs {
     }
 
     /// Judges the model and writes its manifest and the firmware's code.
+    #[expect(clippy::too_many_arguments, reason = "everything that a training had and made")]
     fn manifest(
         &self,
         base: &RecipeFile,
+        architecture: &Architecture,
         recipe: Recipe,
         dataset: &Dataset,
         dir: &ModelDir,
@@ -127,7 +144,9 @@ impl TrainArgs {
             judge(dir, network, dataset, &recipe, best.validation_accuracy)?;
         let manifest = Manifest {
             name: dir.name(),
-            network: base.network,
+            network: architecture.network.clone(),
+            layers: architecture.layers.clone(),
+            task: architecture.task.clone(),
             dataset: DatasetEntry { name: dataset.kind.name().into(), sha256: dataset.sha256.clone() },
             seed: recipe.seed,
             command: self.command(base, &recipe, dir),
@@ -223,16 +242,16 @@ fn judge(
     let model = dir.read_float()?.context("the float file was written just now")?;
     let float = accuracy_of(&mut tract::Tract::float(&model)?, &dataset.test)?;
     let mut engine = integer::Integer::new(network.clone(), false);
-    let kept = recipe.split(dataset.train.len())?.validation;
+    let kept = recipe.split(dataset)?.validation;
     let kept = dataset.train.select(&kept);
     let (on_kept, on_test) = (engine.logits(&kept)?, engine.logits(&dataset.test)?);
     let test = Judged { logits: &on_test, labels: &dataset.test.labels };
     let scale = network.quantized().logit_scale();
-    let calibration = Calibration::fit(Judged { logits: &on_kept, labels: &kept.labels }, test, scale)
-        .context("the confidences' temperature")?;
-    let classes: Vec<usize> = on_test.iter().map(arg_max_f32).collect();
+    let calibration = Calibration::fit(Judged { logits: &on_kept, labels: &kept.labels }, test, scale);
+    let classes: Vec<usize> = on_test.iter().map(|row| arg_max_f32(row)).collect();
     let int8 = accuracy(&classes, &dataset.test.labels);
-    let confusions = ConfusionMatrix::new(&classes, &dataset.test.labels).most_confused(CONFUSIONS);
+    let confusions =
+        ConfusionMatrix::new(&dataset.task.classes, &classes, &dataset.test.labels).most_confused(CONFUSIONS);
     Ok((Accuracies { float, int8, validation }, calibration, confusions))
 }
 
@@ -268,7 +287,11 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Resu
         print_line(format_args!("  {file}"))?;
     }
     let path = shown(dir.path());
-    let data = if summary.dataset == "drawn" { " --dataset drawn" } else { "" };
+    let data = match summary.dataset.as_str() {
+        "drawn" => " --dataset drawn",
+        "custom" => " --data FOLDER",
+        _ => "",
+    };
     print_line("\nnext:")?;
     print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
     print_line(format_args!(

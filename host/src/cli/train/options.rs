@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::super::{DataArgs, Failure};
 use crate::model_dir::ModelDir;
+use crate::train::Recipe;
 use crate::train::device::Backend;
 use crate::train::recipe::{Distillation, OptimizerName, QuantizationAware, RecipeFile, Schedule};
-use crate::train::{NetName, Recipe};
+use shared::input::InputShape;
 
 #[derive(Debug, Args)]
 #[command(
@@ -25,9 +26,13 @@ pub(in crate::cli) struct TrainArgs {
     /// Recipe of a committed model: models/recipes/NAME.json, or the path of such a file
     #[arg(long, value_name = "NAME", conflicts_with = "net")]
     recipe: Option<String>,
-    /// Which network; each has its own defaults for the options below [default: small]
-    #[arg(long, value_enum)]
-    net: Option<NetName>,
+    /// Which network: models/networks/NAME.json, or the path of such a file [default: small]
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// Input of the network, HEIGHTxWIDTH or HEIGHTxWIDTHx1 for gray, for a folder of pictures
+    /// [default: the recipe's, or 64x64x3]
+    #[arg(long, value_name = "SIZE", value_parser = input_shape)]
+    input: Option<InputShape>,
     /// Folder for everything made [default: models/my-<NET>, or models/drawn for drawn garments]
     #[arg(long, value_name = "FOLDER")]
     pub(super) out: Option<PathBuf>,
@@ -102,6 +107,17 @@ pub(in crate::cli) struct TrainArgs {
     pub(super) ablation: Option<String>,
 }
 
+/// Reads `40x24`, `40x24x3` or `40x24x1`.
+fn input_shape(text: &str) -> Result<InputShape, String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+    let shape = match sizes.as_deref() {
+        Some(&[height, width]) => InputShape::new(height, width, 3),
+        Some(&[height, width, channels]) => InputShape::new(height, width, channels),
+        _ => None,
+    };
+    shape.ok_or_else(|| "give height and width of 1 to 256 such as 64x48, and x1 behind them for gray".into())
+}
+
 /// In place of teachers: from the labels alone, whatever the recipe says.
 const NO_TEACHERS: &str = "none";
 
@@ -120,10 +136,16 @@ impl TrainArgs {
         match &self.recipe {
             Some(name) => Ok(RecipeFile::named(name)?),
             None => {
-                let network = self.net.unwrap_or(NetName::Small);
-                Ok(RecipeFile { network, recipe: Recipe::default_for(network) })
+                let network = self.net.clone().unwrap_or_else(|| "small".into());
+                let recipe = Recipe::of_network(&network)?;
+                Ok(RecipeFile { network, task: None, recipe })
             }
         }
+    }
+
+    /// Shape that pictures get: the option's, the recipe's, or the default.
+    pub(super) fn input(&self, base: &RecipeFile) -> Option<InputShape> {
+        self.input.or(base.task.as_ref().map(|task| task.input))
     }
 
     pub(super) fn recipe(&self, base: &RecipeFile) -> Result<Recipe> {
@@ -159,7 +181,6 @@ impl TrainArgs {
             }
             recipe.distillation = Some(Distillation { teachers: self.teachers.clone(), weight, temperature });
         }
-        let aug = &recipe.augmentation;
         if recipe.epochs == 0 || recipe.batch_size == 0 {
             return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
         }
@@ -167,9 +188,6 @@ impl TrainArgs {
             return Err(
                 Failure::Usage(format!("--lr {} is not a positive number", recipe.learning_rate)).into()
             );
-        }
-        if aug.shift >= shared::SIDE {
-            return Err(Failure::Usage(format!("--shift {} moves images out of sight", aug.shift)).into());
         }
         Ok(recipe)
     }
@@ -200,9 +218,15 @@ impl TrainArgs {
         let defaults = &base.recipe;
         let which = match &self.recipe {
             Some(name) => format!("--recipe {name}"),
-            None => format!("--net {}", base.network.name()),
+            None => format!("--net {}", base.network),
         };
         let mut command = format!("cargo run -p host -- train {which}");
+        if let Some(folder) = &self.data.data {
+            command += &format!(" --data {}", folder.display());
+        }
+        if let Some(InputShape { height, width, channels }) = self.input {
+            command += &format!(" --input {height}x{width}x{channels}");
+        }
         let mut option = |name: &str, differs: bool, value: String| {
             if differs {
                 command += &format!(" --{name} {value}");

@@ -26,11 +26,12 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabe
             );
             return Err(Failure::Usage(remedy).into());
         }
-        teachers.push(Teacher { network: manifest.network, file: dir.int8_onnx() });
+        let architecture = manifest.architecture().with_context(|| format!("the teacher {name}"))?;
+        teachers.push(Teacher { architecture, file: dir.int8_onnx() });
     }
     remark(format_args!("asking {}", distillation.teachers.join(" and ")));
     let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
-    let kept = recipe.split(dataset.train.len())?.validation;
+    let kept = recipe.split(dataset)?.validation;
     let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
     let all: Vec<usize> = (0..dataset.test.len()).collect();
     let accuracies = TeacherAccuracies {

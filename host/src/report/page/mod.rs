@@ -15,8 +15,9 @@ use crate::dataset::Samples;
 use crate::evaluate::compose::{self, Composed};
 use crate::evaluate::judgement::Judgement;
 use crate::plan::NetworkPlan;
+use crate::task::Task;
 use crate::train::history::EpochRecord;
-use parts::{canvas, classification, drawing, grouped, name_of, percent, table, thumbnail};
+use parts::{canvas, classification, drawing, grouped, percent, table, thumbnail};
 
 /// What the browser may use: nothing from elsewhere, no scripts.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -32,6 +33,8 @@ pub struct Report<'a> {
     pub all: &'a [Entry],
     /// Name of the data set they are of.
     pub dataset: &'a str,
+    /// What the model classifies.
+    pub task: &'a Task,
     /// The test images.
     pub test: &'a Samples,
     /// The answers to them.
@@ -83,7 +86,7 @@ impl Report<'_> {
                     header {
                         h1 { (manifest.name) }
                         p.soft {
-                            "28×28 gray pictures of garments in, one of ten classes out; "
+                            (self.task.input) " pictures in, one of " (self.task.classes.len()) " classes out; "
                             (self.judgement.labels.len()) " test images of " (self.dataset)
                             ", answered by the engine " code { (self.judgement.engine) } "."
                         }
@@ -129,7 +132,7 @@ impl Report<'_> {
         let recipe = &manifest.recipe;
         let augmentation = recipe.augmentation;
         let mut rows = vec![
-            vec!["network".into(), manifest.network.name().into()],
+            vec!["network".into(), manifest.network.clone()],
             vec!["data".into(), format!("{}, sha256 {}", manifest.dataset.name, manifest.dataset.sha256)],
             vec!["seed".into(), manifest.seed.to_string()],
             vec!["epochs, batch".into(), format!("{}, {}", recipe.epochs, recipe.batch_size)],
@@ -217,7 +220,7 @@ impl Report<'_> {
             .iter()
             .map(|row| {
                 vec![
-                    row.class.into(),
+                    row.class.clone(),
                     row.answers.to_string(),
                     percent(row.confidence),
                     percent(row.accuracy),
@@ -259,8 +262,8 @@ impl Report<'_> {
             .map(|&index| {
                 format!(
                     "{} taken for {}",
-                    self.test.label(index).name(),
-                    name_of(self.judgement.predicted[index])
+                    self.task.name(self.test.label(index)),
+                    self.task.name(self.judgement.predicted[index])
                 )
             })
             .collect();
@@ -303,21 +306,21 @@ impl Report<'_> {
         html! {
             p {
                 (photos.photos) " photograph-like pictures were composed of the first test images: 640×480 in colour, off the centre, dark on white or light on gray, tinted, with noise. "
-                (percent(photos.as_original)) " get the class that their 28×28 original gets, " (percent(photos.accuracy)) " the right one."
+                (percent(photos.as_original)) " get the class that their original gets, " (percent(photos.accuracy)) " the right one."
             }
             h3 { "All " (photos.misses.len()) " misses" }
             ul.misses {
                 @for miss in &photos.misses {
                     @let image = self.test.image(miss.index);
-                    @let label = name_of(miss.label.into());
+                    @let label = self.task.name(miss.label.into());
                     li {
-                        (thumbnail(image, &format!("Test image {}, {label}", miss.index)))
-                        @if let Some(seen) = compose::photo(image, miss.index, photos.seed).to_pixels() {
-                            (thumbnail(&seen, &format!("What is seen in its photo, {label}")))
+                        (thumbnail(self.task.input, image, &format!("Test image {}, {label}", miss.index)))
+                        @if let Some((seen, _)) = compose::photo(image, miss.index, photos.seed).to_input(self.task) {
+                            (thumbnail(self.task.input, &seen, &format!("What is seen in its photo, {label}")))
                         }
                         div { "No. " (miss.index) ", " (label) }
-                        div { "original: " span.right[miss.original == usize::from(miss.label)] { (name_of(miss.original)) } }
-                        div { "photo: " span.wrong[miss.photo != usize::from(miss.label)] { (name_of(miss.photo)) } }
+                        div { "original: " span.right[miss.original == usize::from(miss.label)] { (self.task.name(miss.original)) } }
+                        div { "photo: " span.wrong[miss.photo != usize::from(miss.label)] { (self.task.name(miss.photo)) } }
                     }
                 }
             }

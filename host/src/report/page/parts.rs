@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, PreEscaped, html};
-use shared::{Label, PIXELS, SIDE};
+use shared::input::InputShape;
 
 use crate::evaluate::classification::{ClassificationReport, Scores};
 use crate::report::canvas::Canvas;
@@ -11,10 +11,6 @@ use crate::report::png;
 
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
-}
-
-pub(super) fn name_of(class: usize) -> &'static str {
-    Label::from_index(class).map_or("?", Label::name)
 }
 
 /// A number with thin spaces between thousands.
@@ -42,8 +38,9 @@ pub(super) fn canvas(canvas: &Canvas, alt: &str) -> Markup {
     picture(&png, (canvas.width(), canvas.height()), alt)
 }
 
-pub(super) fn thumbnail(pixels: &[u8; PIXELS], alt: &str) -> Markup {
-    picture(&png::encode_gray(SIDE, SIDE, pixels).unwrap_or_default(), (SIDE, SIDE), alt)
+pub(super) fn thumbnail(shape: InputShape, pixels: &[u8], alt: &str) -> Markup {
+    let size = (shape.width, shape.height);
+    picture(&png::encode_image(shape, pixels).unwrap_or_default(), size, alt)
 }
 
 /// Own drawings, which hold no foreign text but a model's name.
@@ -84,7 +81,7 @@ pub(super) fn classification(report: &ClassificationReport) -> Markup {
         ]
     };
     let mut rows: Vec<Vec<String>> =
-        report.classes.iter().map(|line| row(line.class, &line.scores)).collect();
+        report.classes.iter().map(|line| row(&line.class, &line.scores)).collect();
     rows.push(row("macro average", &report.macro_avg));
     rows.push(row("weighted average", &report.weighted_avg));
     let caption = format!("Accuracy {} of {} images", percent(report.accuracy), report.macro_avg.support);
@@ -104,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_picture_tells_its_size_and_what_it_shows() {
-        let text = thumbnail(&[7; PIXELS], "a \"bag\"").into_string();
+        let text = thumbnail(shared::fashion_mnist::SHAPE, &[7; 784], "a \"bag\"").into_string();
         assert!(text.contains("width=\"28\" height=\"28\" alt=\"a &quot;bag&quot;\""), "{text}");
         assert!(text.starts_with("<img src=\"data:image/png;base64,iVBOR"), "{text}");
     }

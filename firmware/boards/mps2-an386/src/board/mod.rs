@@ -1,15 +1,13 @@
 //! Start-up and the loop.
 
-mod stack;
 mod uart;
 
+use board_support::stack::Paint;
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
-use defmt_semihosting as _;
-use firmware::app::{App, Event, Port};
-use firmware::model;
-use firmware::nn::kernel::KERNEL_SET;
+use firmware::app::{App, Port};
+use firmware::model::Model;
 
 use uart::Uart;
 
@@ -22,7 +20,7 @@ const SYSTICK_MASK: u32 = 0x00ff_ffff;
 struct Mps2 {
     uart: Uart,
     systick: SYST,
-    paint: stack::Paint,
+    paint: Paint,
 }
 
 impl Port for Mps2 {
@@ -61,21 +59,14 @@ fn main() -> ! {
     systick.set_reload(SYSTICK_MASK);
     systick.clear_current();
     systick.enable_counter();
-    let mut port = Mps2 { uart: Uart::take(), systick, paint: stack::Paint::new() };
-    defmt::info!(
-        "network {=str}, hash {=[u8; 8]:02x}, profile {=str}, kernels {=str}, arena {=usize} bytes",
-        model::NAME,
-        model::NETWORK_HASH,
-        model::PROFILE,
-        KERNEL_SET,
-        4 * model::ARENA_WORDS
-    );
-    let app = cortex_m::singleton!(: App = App::new()).expect("main runs once");
+    let mut port = Mps2 { uart: Uart::take(), systick, paint: Paint::new() };
+    board_support::log_boot(env!("CARGO_PKG_NAME"));
+    let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
     app.welcome();
     loop {
         let byte = port.uart.read();
         if let Some(event) = app.receive(byte, &mut port) {
-            log(event);
+            board_support::log(app, event);
         }
     }
 }
@@ -86,20 +77,4 @@ unsafe fn DefaultHandler(interrupt: i16) {
     if interrupt == uart::RX_INTERRUPT as i16 {
         uart::on_receive();
     }
-}
-
-fn log(event: Event) {
-    match event {
-        Event::Classified(label, answer) => {
-            defmt::info!("{} in {=u32} ticks, logits {}", label, answer.ticks, answer.logits);
-        }
-        Event::Refused(code) => defmt::warn!("frame refused: {}", code),
-        Event::Greeted | Event::ScreenSent => defmt::debug!("{}", event),
-    }
-}
-
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    defmt::error!("panic: {}", defmt::Display2Format(info));
-    semihosting::process::exit(1)
 }

@@ -1,93 +1,66 @@
-//! Camera frame or data-set bytes → network input. The only copy of that rule.
+//! Finds the garment in a frame and makes it bright on black, as the images of Fashion-MNIST are.
 //!
-//! A data-set image is already 28×28, bright on black: [`quantize_pixels`] is all it needs, and it is
-//! exact. In a camera frame the garment is found, cut out as a square, averaged down to 28×28 and made
-//! bright on black, because the networks know nothing else.
+//! The finder needs the frame's edges and extent before the first pixel of the result, so it reads a whole
+//! frame, twice.
 
+use super::{Seen, seen};
 use crate::image::{Frame, PixelFormat};
-use crate::{PIXELS, SIDE};
 
-/// Zero point of the network input: the quantized value of black.
-pub const INPUT_ZERO_POINT: i8 = -128;
-
-/// Scale of the network input: one step is 1/255 of full brightness.
-pub const INPUT_SCALE_RECIPROCAL: u32 = 255;
-
-/// Quantizes a pixel: `x_q = pixel − 128`, exact for scale 1/255 and zero point −128.
-///
-/// ```
-/// use shared::preprocess::quantize_pixel;
-/// assert_eq!([quantize_pixel(0), quantize_pixel(128), quantize_pixel(255)], [-128, 0, 127]);
-/// ```
-pub const fn quantize_pixel(pixel: u8) -> i8 {
-    (pixel ^ 0x80) as i8
-}
-
-/// Quantizes a data-set image.
-///
-/// * `pixels`: `[28][28]` gray bytes, row-major, 0 = black.
-/// * returns `[28][28]` i8, row-major, zero point −128, scale 1/255.
-pub fn quantize_pixels(pixels: &[u8; PIXELS]) -> [i8; PIXELS] {
-    let mut input_q = [INPUT_ZERO_POINT; PIXELS];
-    for (x_q, &pixel) in input_q.iter_mut().zip(pixels) {
-        *x_q = quantize_pixel(pixel);
-    }
-    input_q
-}
-
-/// Turns a camera frame into a gray 28×28 image, bright on black.
+/// Turns a frame into a gray image of `side` × `side` pixels, bright on black.
 ///
 /// 1. The **background** is the median brightness of the frame's outermost ring; what lies further from it than
 ///    99 % of that ring does, and a little more, is garment.
 /// 2. The **garment** spans the rows and columns that hold enough such pixels. The square around it, centred, is
 ///    cut out, as the data set's makers did; beyond the frame there is background.
-/// 3. Its **area averages** over 28×28 cells, with fractions of pixels at the cells' edges, are exact.
+/// 3. Its **area averages** over `side` × `side` cells, with fractions of pixels at the cells' edges, are exact.
 /// 4. Distances from the background become brightness: **bright on black**, whichever of the two is darker.
 /// 5. What the averages blurred is **sharpened**.
 ///
-/// Where nothing is found the frame's central square is taken. A 28×28 gray frame is taken to be network-ready,
-/// as data-set images are, and passes unchanged. Integers only, no allocation, two passes over the frame.
+/// Where nothing is found the frame's central square is taken, and the answer is [`Seen::Nothing`]. A gray frame
+/// of the input's own size with a dark corner is taken to be network-ready, as data-set images are (of 70,000
+/// images of Fashion-MNIST each has a corner darker than 64), and passes unchanged. Integers only, no
+/// allocation, two passes over the frame.
 ///
-/// * returns `[28][28]` gray bytes, row-major, 0 = black.
-///
-/// ```
-/// use shared::image::{Frame, PixelFormat};
-/// use shared::preprocess::frame_to_pixels;
-/// let white_paper = [255u8; 56 * 56];
-/// let frame = Frame::new(PixelFormat::Gray8, 56, 56, &white_paper).unwrap();
-/// assert_eq!(frame_to_pixels(&frame), [0; 784]); // nothing but background
-/// ```
-pub fn frame_to_pixels(frame: &Frame<'_>) -> [u8; PIXELS] {
-    let mut pixels = [0; PIXELS];
-    if (frame.format(), frame.width(), frame.height()) == (PixelFormat::Gray8, SIDE, SIDE) {
+/// * `pixels`: `[side][side]` gray bytes, row-major, 0 = black; written whole.
+pub fn frame_to_input(side: usize, frame: &Frame<'_>, pixels: &mut [u8]) -> Seen {
+    if is_network_ready(side, frame) {
         for (index, pixel) in pixels.iter_mut().enumerate() {
-            *pixel = frame.luma(index % SIDE, index / SIDE);
+            *pixel = frame.luma(index % side, index / side);
         }
-        return pixels;
+        return seen(pixels);
     }
     let background = Background::of(frame);
-    let square = garment(frame, &background).unwrap_or_else(|| Square::central(frame));
+    let found = garment(frame, &background);
+    let square = found.unwrap_or_else(|| Square::central(frame));
     for (index, pixel) in pixels.iter_mut().enumerate() {
-        *pixel = square.mean(frame, background.luma, index % SIDE, index / SIDE);
+        *pixel = square.mean(frame, background.luma, side, index % side, index / side);
     }
     let sum: i32 = pixels.iter().map(|&pixel| i32::from(pixel) - i32::from(background.luma)).sum();
-    for pixel in &mut pixels {
+    for pixel in pixels.iter_mut() {
         *pixel = background.distance(*pixel, sum >= 0);
     }
-    sharpen(&mut pixels);
-    pixels
+    sharpen(side, pixels);
+    if found.is_some() { seen(pixels) } else { Seen::Nothing }
+}
+
+/// Whether a frame is an input already: gray, of its size, and not all corners bright.
+fn is_network_ready(side: usize, frame: &Frame<'_>) -> bool {
+    const DARK: u8 = 64;
+    let corners = [(0, 0), (side - 1, 0), (0, side - 1), (side - 1, side - 1)];
+    (frame.format(), frame.width(), frame.height()) == (PixelFormat::Gray8, side, side)
+        && corners.into_iter().any(|(x, y)| frame.luma(x, y) < DARK)
 }
 
 /// Takes an eighth of both neighbours' difference off each pixel, along rows, then along columns.
 ///
 /// So what a lens and the averages blurred is undone to first order; the data set's makers sharpened, too
 /// (Xiao, Rasul, Vollgraf, 2017, section 2).
-fn sharpen(pixels: &mut [u8; PIXELS]) {
+fn sharpen(side: usize, pixels: &mut [u8]) {
     let mut line = |first: usize, step: usize| {
         let mut before = 0;
-        for along in 0..SIDE {
+        for along in 0..side {
             let at = |along: usize| pixels.get(first + along * step).map_or(0, |&pixel| i32::from(pixel));
-            let after = if along + 1 < SIDE { at(along + 1) } else { 0 };
+            let after = if along + 1 < side { at(along + 1) } else { 0 };
             let here = at(along);
             if let Some(pixel) = pixels.get_mut(first + along * step) {
                 *pixel = ((10 * here - before - after + 4) >> 3).clamp(0, 255) as u8;
@@ -95,8 +68,8 @@ fn sharpen(pixels: &mut [u8; PIXELS]) {
             before = here;
         }
     };
-    (0..SIDE).for_each(|row| line(row * SIDE, 1));
-    (0..SIDE).for_each(|column| line(column, SIDE));
+    (0..side).for_each(|row| line(row * side, 1));
+    (0..side).for_each(|column| line(column, side));
 }
 
 /// What a frame shows where there is no garment.
@@ -210,8 +183,8 @@ impl Square {
     }
 
     /// Mean brightness of a cell, pixels at its edges by the share that lies inside.
-    fn mean(&self, frame: &Frame<'_>, outside: u8, column: usize, row: usize) -> u8 {
-        let (columns, rows) = (Span::of(column, self.side), Span::of(row, self.side));
+    fn mean(&self, frame: &Frame<'_>, outside: u8, cells: usize, column: usize, row: usize) -> u8 {
+        let (columns, rows) = (Span::of(cells, column, self.side), Span::of(cells, row, self.side));
         let mut sum = 0u64;
         for down in rows.pixels() {
             for across in columns.pixels() {
@@ -228,26 +201,27 @@ impl Square {
     }
 }
 
-/// What a cell covers along one axis, in 28ths of a pixel: `start..start + side`.
+/// What a cell covers along one axis, in parts of a pixel, of which there are as many as cells.
 #[derive(Debug, Clone, Copy)]
 struct Span {
+    cells: i32,
     start: i32,
     end: i32,
 }
 
 impl Span {
-    fn of(index: usize, side: i32) -> Self {
-        Self { start: index as i32 * side, end: (index as i32 + 1) * side }
+    fn of(cells: usize, index: usize, side: i32) -> Self {
+        Self { cells: cells as i32, start: index as i32 * side, end: (index as i32 + 1) * side }
     }
 
     /// Pixels touched.
     fn pixels(&self) -> core::ops::Range<i32> {
-        self.start / SIDE as i32..(self.end + SIDE as i32 - 1) / SIDE as i32
+        self.start / self.cells..(self.end + self.cells - 1) / self.cells
     }
 
-    /// 28ths of a pixel inside.
+    /// Parts of a pixel inside.
     fn share(&self, pixel: i32) -> u32 {
-        let (start, end) = (pixel * SIDE as i32, (pixel + 1) * SIDE as i32);
+        let (start, end) = (pixel * self.cells, (pixel + 1) * self.cells);
         (end.min(self.end) - start.max(self.start)).max(0) as u32
     }
 }
@@ -255,6 +229,13 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fashion_mnist::{PIXELS, SIDE};
+
+    fn frame_to_pixels(frame: &Frame<'_>) -> [u8; PIXELS] {
+        let mut pixels = [0; PIXELS];
+        frame_to_input(SIDE, frame, &mut pixels);
+        pixels
+    }
 
     /// Fills the picture from edge to edge downwards, is centred, and has shades up to white.
     fn dress() -> [u8; PIXELS] {
@@ -289,25 +270,35 @@ mod tests {
     }
 
     #[test]
-    fn quantizing_is_exact_and_reversible() {
-        for pixel in 0..=255u8 {
-            assert_eq!(i16::from(quantize_pixel(pixel)), i16::from(pixel) - 128);
-        }
+    fn a_data_set_image_passes_through_unchanged_and_its_negative_is_found() {
+        let image = dress();
+        let frame = Frame::new(PixelFormat::Gray8, 28, 28, &image).unwrap();
+        assert_eq!(frame_to_pixels(&frame), image);
+        let on_white = image.map(|pixel| 255 - pixel);
+        let frame = Frame::new(PixelFormat::Gray8, 28, 28, &on_white).unwrap();
+        let mut expected = image;
+        sharpen(SIDE, &mut expected);
+        assert_eq!(frame_to_pixels(&frame), expected);
     }
 
     #[test]
-    fn a_data_set_image_passes_through_unchanged() {
-        for image in [dress(), dress().map(|pixel| 255 - pixel)] {
-            let frame = Frame::new(PixelFormat::Gray8, 28, 28, &image).unwrap();
-            assert_eq!(frame_to_pixels(&frame), image);
+    fn a_frame_without_a_garment_shows_nothing() {
+        for shade in [0u8, 90, 255] {
+            let mut bytes = [shade; 320 * 240];
+            bytes.iter_mut().step_by(7).for_each(|pixel| *pixel = pixel.saturating_sub(5));
+            let frame = Frame::new(PixelFormat::Gray8, 320, 240, &bytes).unwrap();
+            assert_eq!(frame_to_input(SIDE, &frame, &mut [0; PIXELS]), Seen::Nothing, "{shade}");
         }
+        let bytes = scene(&dress(), 6, 100, 40, |pixel| 255 - pixel);
+        let frame = Frame::new(PixelFormat::Gray8, 320, 240, &bytes).unwrap();
+        assert_eq!(frame_to_input(SIDE, &frame, &mut [0; PIXELS]), Seen::Something);
     }
 
     #[test]
     fn a_garment_is_found_wherever_it_lies_dark_or_bright() {
         let image = dress();
         let mut expected = image;
-        sharpen(&mut expected);
+        sharpen(SIDE, &mut expected);
         for (left, top) in [(0, 0), (3, 60), (100, 40), (320 - 6 * SIDE, 240 - 6 * SIDE)] {
             let on_black = seen(&scene(&image, 6, left, top, |pixel| pixel));
             assert_eq!(on_black, expected, "at {left}, {top}");
@@ -334,7 +325,7 @@ mod tests {
         for row in pixels.as_chunks_mut::<SIDE>().0 {
             row[10..13].copy_from_slice(&[110, 180, 110]);
         }
-        sharpen(&mut pixels);
+        sharpen(SIDE, &mut pixels);
         // (10 · 110 − 100 − 180) / 8 and (10 · 180 − 110 − 110) / 8.
         assert_eq!(pixels[14 * SIDE + 9..14 * SIDE + 14], [99, 103, 198, 103, 99]);
     }
@@ -345,7 +336,7 @@ mod tests {
         let bytes: [u8; 57 * 57] = core::array::from_fn(|at| if at % 57 < 27 { 200 } else { 0 });
         let square = Square { left: 0, top: 0, side: 57 };
         let frame = Frame::new(PixelFormat::Gray8, 57, 57, &bytes).unwrap();
-        let row: [u8; SIDE] = core::array::from_fn(|column| square.mean(&frame, 0, column, 3));
+        let row: [u8; SIDE] = core::array::from_fn(|column| square.mean(&frame, 0, SIDE, column, 3));
         // 27 pixels are 756 28ths, 13 cells of 57 and 15 of the next.
         assert_eq!((row[12], row[13], row[14]), (200, (200.0 * 15.0 / 57.0f64).round() as u8, 0));
     }
@@ -356,7 +347,7 @@ mod tests {
             for value in [0, 9, 255] {
                 let mut bytes = vec![value; width * height];
                 let frame = Frame::new(PixelFormat::Gray8, width as u16, height as u16, &bytes).unwrap();
-                let is_ready = (width, height) == (28, 28);
+                let is_ready = (width, height) == (28, 28) && value < 64;
                 let expected = if is_ready { value } else { 0 };
                 assert_eq!(frame_to_pixels(&frame), [expected; PIXELS], "{width}×{height}");
                 bytes[width * height / 2] ^= 0xff;

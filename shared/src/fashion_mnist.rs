@@ -1,13 +1,24 @@
-//! The ten classes of Fashion-MNIST, in the data set's own order.
+//! Fashion-MNIST: the ten classes in the data set's own order, and the size of its pictures.
+//!
+//! Nothing else in the project knows these; a network says itself what it reads and tells apart.
 
-use crate::CLASSES;
+use crate::input::InputShape;
+
+/// Side of the square pictures, in pixels.
+pub const SIDE: usize = 28;
+/// Pixels of a picture: [`SIDE`]².
+pub const PIXELS: usize = SIDE * SIDE;
+/// Number of classes.
+pub const CLASSES: usize = 10;
+/// Shape of a picture.
+pub const SHAPE: InputShape = InputShape { height: SIDE, width: SIDE, channels: 1 };
 
 /// A class of Fashion-MNIST; the discriminant is the number stored in the label files.
 ///
 /// Source: Xiao, Rasul, Vollgraf, *Fashion-MNIST* (2017), table 2.
 ///
 /// ```
-/// use shared::Label;
+/// use shared::fashion_mnist::Label;
 /// assert_eq!(Label::from_index(9), Some(Label::AnkleBoot));
 /// assert_eq!(Label::AnkleBoot.name(), "Ankle boot");
 /// assert_eq!(Label::from_index(10), None);
@@ -52,6 +63,17 @@ impl Label {
         Label::Bag,
         Label::AnkleBoot,
     ];
+
+    /// The names in order.
+    pub const NAMES: [&'static str; CLASSES] = {
+        let mut names = [""; CLASSES];
+        let mut index = 0;
+        while index < CLASSES {
+            names[index] = Self::ALL[index].name();
+            index += 1;
+        }
+        names
+    };
 
     /// Returns the label numbered `index`, or `None` above 9.
     pub const fn from_index(index: usize) -> Option<Label> {

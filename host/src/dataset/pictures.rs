@@ -1,0 +1,292 @@
+//! Folders of pictures: one folder a class, its name the class's; or such folders for each part.
+//!
+//! ```text
+//! mine/sleeves/*.jpg          mine/train/sleeves/*.jpg
+//! mine/dresses/*.png          mine/validation/…   mine/test/…
+//! ```
+//!
+//! Every picture becomes an image by the preprocessing that runs on the chip, so that a network is trained on
+//! what it will be shown. Memory holds the images at the network's size and one decoded picture a processor.
+
+use std::path::{Path, PathBuf};
+
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
+
+use super::photo::{self, Photo};
+use super::{Dataset, DatasetError, Kind, Samples};
+use crate::task::Task;
+
+/// Names that the folder of a part goes by.
+const TRAIN: [&str; 2] = ["train", "training"];
+const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
+const TEST: [&str; 2] = ["test", "testing"];
+/// Share of each class that is kept for the test, and for validation, where the folder has no parts.
+const HELD_BACK: f64 = 0.15;
+/// Seed of that choice: one for all, so that a test picture is never trained on.
+const SEED: u64 = 1;
+/// Unreadable pictures that are named; the others are counted.
+const NAMED: usize = 5;
+
+const REMEDY: &str = "make one folder a class with its pictures in it, at least two classes";
+
+/// A picture with the number of its class.
+type Picture = (PathBuf, u8);
+
+/// Pictures by part.
+#[derive(Debug, Default)]
+struct Parts {
+    train: Vec<Picture>,
+    validation: Vec<Picture>,
+    test: Vec<Picture>,
+    /// What a user should know about the parts.
+    remark: Option<String>,
+}
+
+/// Whether `folder` holds folders of pictures.
+pub fn is_picture_folder(folder: &Path) -> bool {
+    let has_pictures = |folder: &Path| photo::in_folder(folder).is_ok_and(|pictures| !pictures.is_empty());
+    let Ok(folders) = folders_in(folder) else { return false };
+    folders.iter().any(|(_, path)| {
+        has_pictures(path)
+            || folders_in(path).is_ok_and(|inner| inner.iter().any(|(_, path)| has_pictures(path)))
+    })
+}
+
+/// Reads a folder of pictures as images of `shape`; `say` is told what was left out.
+///
+/// # Errors
+/// [`DatasetError`] with the folder where there are fewer than two classes, a class has no picture or only one,
+/// a part lacks a class or has another one, or a name is none that a class can have.
+pub fn read(folder: &Path, shape: InputShape, say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
+    let (classes, parts) = find(folder)?;
+    let task = Task { input: shape, classes, preprocessing: Preprocessing::Square };
+    task.check().map_err(|source| DatasetError::Task { path: folder.into(), source })?;
+    if let Some(remark) = &parts.remark {
+        say(remark);
+    }
+    let mut unreadable = Vec::new();
+    let mut decode = |pictures: &[Picture]| decode(pictures, &task, &mut unreadable);
+    let mut train = decode(&parts.train);
+    let validation = decode(&parts.validation);
+    let test = decode(&parts.test);
+    for problem in unreadable.iter().take(NAMED) {
+        say(&format!("left out: {problem}"));
+    }
+    if unreadable.len() > NAMED {
+        say(&format!("left out: {} more pictures that cannot be read", unreadable.len() - NAMED));
+    }
+    for (part, samples) in [("training", &train), ("test", &test)] {
+        let counts = samples.class_counts(task.classes.len());
+        if let Some(class) = counts.iter().position(|&count| count == 0) {
+            let problem = format!("no picture of it in the {part} part can be read");
+            return Err(malformed(folder, &format!("class {}", task.name(class)), problem));
+        }
+    }
+    let first = train.len();
+    train.pixels.extend_from_slice(&validation.pixels);
+    train.labels.extend_from_slice(&validation.labels);
+    let mut dataset = Dataset::new(Kind::Custom, folder.display().to_string(), task, train, test);
+    dataset.validation = Some(first..dataset.train.len()).filter(|range| !range.is_empty());
+    Ok(dataset)
+}
+
+fn malformed(folder: &Path, field: &str, problem: String) -> DatasetError {
+    DatasetError::Malformed { path: folder.into(), field: field.into(), problem, remedy: REMEDY }
+}
+
+/// Folders inside a folder by name; hidden ones are left out.
+fn folders_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
+    let refuse = |source| DatasetError::Io { path: folder.into(), source };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && !name.starts_with('.') {
+            folders.push((name, entry.path()));
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// Finds classes and pictures.
+fn find(folder: &Path) -> Result<(Vec<String>, Parts), DatasetError> {
+    let folders = folders_in(folder)?;
+    let part = |names: &[&str]| {
+        let is_named = |name: &str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        folders.iter().find(|(name, _)| is_named(name)).map(|(_, path)| path.clone())
+    };
+    let Some(train) = part(&TRAIN) else {
+        let (classes, pictures) = classes_of(folder)?;
+        let parts = split(folder, &classes, pictures)?;
+        return Ok((classes, parts));
+    };
+    let (classes, pictures) = classes_of(&train)?;
+    let mut parts = Parts { train: pictures, ..Parts::default() };
+    let others = [(part(&VALIDATION), &mut parts.validation), (part(&TEST), &mut parts.test)];
+    for (path, pictures) in others {
+        let Some(path) = path else { continue };
+        let (found, of_part) = classes_of(&path)?;
+        if found != classes {
+            let other = found.iter().find(|name| !classes.contains(name));
+            let problem = match other {
+                Some(name) => format!("class {name} is not in {}", train.display()),
+                None => format!("lacks classes that are in {}", train.display()),
+            };
+            return Err(malformed(&path, "classes", problem));
+        }
+        *pictures = of_part;
+    }
+    if parts.test.is_empty() && !parts.validation.is_empty() {
+        parts.test = parts.validation.clone();
+        parts.remark = Some(format!(
+            "{}: no test folder; the validation pictures serve for the report too",
+            folder.display()
+        ));
+    } else if parts.test.is_empty() {
+        parts = split(folder, &classes, parts.train)?;
+    }
+    Ok((classes, parts))
+}
+
+/// One class a folder, and the pictures in them; every class has at least one.
+fn classes_of(folder: &Path) -> Result<(Vec<String>, Vec<Picture>), DatasetError> {
+    let (mut classes, mut pictures) = (Vec::new(), Vec::new());
+    for (name, path) in folders_in(folder)? {
+        let files =
+            photo::in_folder(&path).map_err(|error| malformed(&path, "pictures", error.to_string()))?;
+        if files.is_empty() {
+            return Err(malformed(&path, &format!("class {name}"), "there is no picture in it".into()));
+        }
+        // Task::check refuses more than 100 classes; here the number only has to fit.
+        let class = classes.len().min(255) as u8;
+        pictures.extend(files.into_iter().map(|file| (file, class)));
+        classes.push(name);
+    }
+    if classes.len() < 2 {
+        let problem = format!("{} folders with pictures", classes.len());
+        return Err(malformed(folder, "classes", problem));
+    }
+    Ok((classes, pictures))
+}
+
+/// Holds back a share of each class for test and validation.
+fn split(folder: &Path, classes: &[String], pictures: Vec<Picture>) -> Result<Parts, DatasetError> {
+    let mut parts = Parts::default();
+    for (class, name) in classes.iter().enumerate() {
+        let mut own: Vec<Picture> =
+            pictures.iter().filter(|(_, label)| usize::from(*label) == class).cloned().collect();
+        if own.len() < 3 {
+            let problem = format!("{} pictures; training, validation and test take one each", own.len());
+            return Err(malformed(folder, &format!("class {name}"), problem));
+        }
+        own.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
+        let count = ((own.len() as f64 * HELD_BACK).round() as usize).max(1);
+        parts.test.extend(own.split_off(own.len() - count));
+        parts.validation.extend(own.split_off(own.len() - count));
+        parts.train.extend(own);
+    }
+    Ok(parts)
+}
+
+/// Decodes pictures on all processors, in order; what cannot be read goes to `unreadable`.
+fn decode(pictures: &[Picture], task: &Task, unreadable: &mut Vec<String>) -> Samples {
+    let images: Vec<Result<Vec<u8>, String>> = pictures
+        .par_iter()
+        .map(|(path, _)| {
+            let photo = Photo::read(path).map_err(|error| error.to_string())?;
+            let (pixels, _) = photo.to_input(task).ok_or_else(|| format!("{}: no size", path.display()))?;
+            Ok(pixels)
+        })
+        .collect();
+    let mut samples = Samples::empty(task.input);
+    for (image, (_, label)) in images.into_iter().zip(pictures) {
+        match image {
+            Ok(image) => samples.push(&image, *label),
+            Err(problem) => unreadable.push(problem),
+        }
+    }
+    samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: InputShape = InputShape { height: 6, width: 4, channels: 3 };
+
+    /// Pictures of one colour a class.
+    fn folder_with(classes: &[(&str, usize)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, (name, count)) in classes.iter().enumerate() {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            for number in 0..*count {
+                let rgb = [40 * class as u8, number as u8, 200].repeat(8 * 9);
+                Photo { width: 8, height: 9, rgb }.write(&path.join(format!("{number}.png"))).unwrap();
+            }
+        }
+        folder
+    }
+
+    fn read_silently(folder: &Path) -> (Result<Dataset, DatasetError>, Vec<String>) {
+        let mut said = Vec::new();
+        let read = read(folder, SHAPE, &mut |line: &str| said.push(line.to_owned()));
+        (read, said)
+    }
+
+    #[test]
+    fn each_class_is_split_alike_and_no_picture_is_in_two_parts() {
+        let folder = folder_with(&[("Ärmel – lang", 20), ("dress", 10)]);
+        std::fs::write(folder.path().join("dress/._0.png"), b"macOS").unwrap();
+        let dataset = read_silently(folder.path()).0.unwrap();
+        assert_eq!(dataset.task.classes, ["dress", "Ärmel – lang"]);
+        assert_eq!((dataset.train.class_counts(2), dataset.test.class_counts(2)), (vec![8, 17], vec![2, 3]));
+        assert_eq!(dataset.validation, Some(20..25));
+        let images = dataset.train.images().chain(dataset.test.images());
+        let mut all: Vec<&[u8]> = images.collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 30);
+        assert_eq!(dataset.train.image(0)[..3], [40, dataset.train.image(0)[1], 200]);
+    }
+
+    #[test]
+    fn parts_that_have_folders_are_kept() {
+        let folder = folder_with(&[("train/a", 3), ("train/b", 2), ("val/a", 1), ("val/b", 1)]);
+        let (dataset, said) = read_silently(folder.path());
+        let dataset = dataset.unwrap();
+        assert_eq!((dataset.train.len(), dataset.test.len(), dataset.validation), (7, 2, Some(5..7)));
+        assert!(said[0].contains("no test folder"), "{said:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_left_out() {
+        let folder = folder_with(&[("a", 20), ("b", 20)]);
+        std::fs::write(folder.path().join("a/0.png"), b"no picture").unwrap();
+        let (dataset, said) = read_silently(folder.path());
+        let dataset = dataset.unwrap();
+        assert_eq!(dataset.train.len() + dataset.test.len(), 39);
+        assert!(said[0].contains("0.png"), "{said:?}");
+    }
+
+    #[test]
+    fn folders_that_are_no_data_set_are_refused_by_name() {
+        for (classes, expected) in [
+            (&[("only", 5)][..], "1 folders with pictures"),
+            (&[("a", 5), ("b", 0)], "class b"),
+            (&[("a", 5), ("b", 2)], "class b: 2 pictures"),
+            (&[("train/a", 3), ("train/b", 3), ("test/a", 1), ("test/c", 1)], "class c is not in"),
+        ] {
+            let folder = folder_with(classes);
+            let message = read_silently(folder.path()).0.unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(!is_picture_folder(tempfile::tempdir().unwrap().path()));
+        assert!(is_picture_folder(folder_with(&[("a", 1)]).path()));
+    }
+}
