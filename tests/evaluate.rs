@@ -6,6 +6,7 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use host::dataset::drawn;
+use host::dataset::photo::Photo;
 use host::evaluate::compose;
 use shared::fashion_mnist::Label;
 use support::program::{fails, host, succeeds, text};
@@ -158,6 +159,25 @@ fn photos_are_answered_one_by_one_and_a_folder_as_csv() {
     assert_eq!(shown.lines().count(), 29, "{shown}");
     let name = first.file_name().unwrap().to_string_lossy().into_owned();
     assert_eq!(png_size(&kept.path().join(format!("{name}.28x28.png"))), (28, 28));
+    // A file of the same name from another folder does not take its place.
+    let other = kept.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::copy(&first, other.join(&name)).unwrap();
+    let both = [first.clone(), other.join(&name)];
+    succeeds(host().arg("predict").args(&both).arg("--keep").arg(kept.path()));
+    assert_eq!(png_size(&kept.path().join(format!("{name}.2.28x28.png"))), (28, 28));
+}
+
+#[test]
+fn a_picture_of_nothing_is_answered_with_nothing_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let white = folder.path().join("white.png");
+    Photo { width: 300, height: 200, rgb: vec![255; 3 * 300 * 200] }.write(&white).unwrap();
+    let said = text(&succeeds(host().arg("predict").arg(&white)).stdout);
+    assert!(said.contains("nothing there") && !said.contains("Sandal"), "{said}");
+    let document = succeeds(host().arg("predict").arg(&white).arg("--json")).stdout;
+    let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    assert_eq!(document["predictions"][0]["nothing"], true);
 }
 
 #[test]
@@ -172,7 +192,7 @@ fn what_is_no_photo_is_told_and_the_others_are_answered() {
     assert!(said.contains("a.png: ") && message.contains("b.jpg") && message.contains("1 of 2"), "{message}");
     fails(host().arg("predict").arg(folder.path().join("none.png")), 1, &["none.png"]);
     let empty = tempfile::tempdir().unwrap();
-    fails(host().arg("predict").arg(empty.path()), 2, &["no PNG, JPEG or BMP"]);
+    fails(host().arg("predict").arg(empty.path()), 2, &["no PNG, JPEG, BMP, WebP or GIF"]);
     fails(host().arg("predict"), 2, &["<FILE>"]);
 }
 

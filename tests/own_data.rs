@@ -78,7 +78,8 @@ fn a_folder_of_pictures_becomes_a_classifier_on_both_boards() {
     );
     let network = dir.read_firmware().unwrap();
     let mut say = |_: &str| ();
-    let test = host::dataset::pictures::read(Path::new(data), manifest.task.input, &mut say).unwrap().test;
+    let test =
+        host::dataset::pictures::read(Path::new(data), manifest.task.input, false, &mut say).unwrap().test;
     for name in ["mps2-an386", "lm3s6965evb"] {
         let board = Board::named(name).unwrap();
         let elf = build(&board, &dir, Options::default()).unwrap();

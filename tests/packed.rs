@@ -433,6 +433,23 @@ fn whole_networks_planned_any_way_give_the_reference_s_logits() {
 }
 
 #[test]
+fn a_colour_image_is_read_by_packed_kernels_too() {
+    let network = networks::colour().to_firmware().unwrap();
+    let images: Vec<Vec<i8>> = (0..6u32)
+        .map(|seed| (0..37 * 37 * 3u32).map(|at| ((at * 7_919 + seed * 104_729) % 251) as i8).collect())
+        .collect();
+    for plan in plans(&network) {
+        let kernels: Vec<&str> = plan.decisions().iter().map(|decision| decision.kernel).collect();
+        let is_scalar = plan.options().profile == Profile::Scalar;
+        assert_eq!(kernels[0], if is_scalar { "copy" } else { "copy 3→4" }, "{kernels:?}");
+        assert!(is_scalar || !kernels.contains(&"scalar"), "{kernels:?}");
+        for image in &images {
+            assert_eq!(plan.logits(image), network.logits(image), "{}", plan.options());
+        }
+    }
+}
+
+#[test]
 fn packed_kernels_give_the_reference_s_logits_on_all_test_images() {
     if !have("packed_kernels_give_the_reference_s_logits_on_all_test_images", &[Need::Data]) {
         return;

@@ -25,7 +25,13 @@ fn recipe() -> Recipe {
         epochs: 3,
         batch_size: 16,
         validation_split: 0.2,
-        augmentation: Augmentation { flip: true, shift: 1, cutout_probability: 0.3, cutout_side: 8 },
+        augmentation: Augmentation {
+            flip: true,
+            shift: 1,
+            cutout_probability: 0.3,
+            cutout_side: 8,
+            photo: None,
+        },
         ..Recipe::default()
     }
 }

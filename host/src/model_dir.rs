@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use prost::Message;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::dataset::identity::sha256_hex;
 use crate::evaluate::calibration::{Calibration, Confidence};
@@ -53,7 +54,7 @@ pub struct Manifest {
     /// How confidences are scaled and what they are worth; none for models made before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
-    /// What is most often taken for what among the test images, int8, most frequent first.
+    /// The most frequent confusions among the test images, int8, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusions: Vec<Confusion>,
     /// Weights, biases and requantization tables as the firmware stores them.
@@ -118,12 +119,41 @@ impl Manifest {
     }
 }
 
+/// There is no model in a folder.
+#[derive(Debug, Error)]
+#[error("{}: no model here; this project's models are {known}, and `cargo run -p host -- train` makes one", path.display())]
+pub struct NoModel {
+    /// The file that is missing.
+    pub path: PathBuf,
+    /// Names that exist.
+    pub known: String,
+}
+
+impl NoModel {
+    /// Says that `path` is missing.
+    pub fn at(path: PathBuf) -> Self {
+        let entries = std::fs::read_dir(crate::project_root().join("models")).into_iter().flatten().flatten();
+        let is_model = |folder: &PathBuf| folder.join("model.int8.onnx").exists();
+        let mut known: Vec<String> = entries
+            .map(|entry| entry.path())
+            .filter(is_model)
+            .filter_map(|folder| Some(folder.file_name()?.to_string_lossy().into_owned()))
+            .collect();
+        known.sort();
+        Self { path, known: known.join(", ") }
+    }
+}
+
 impl ModelDir {
-    /// Names a folder; a relative path that does not exist here is looked for in the project.
+    /// Names a folder; what does not exist here is looked for in the project and among its models.
+    ///
+    /// So `nano`, `models/nano` and a path to it name the same model.
     pub fn new(path: &Path) -> Self {
-        let in_project = crate::project_root().join(path);
-        let use_project = path.is_relative() && !path.exists() && in_project.exists();
-        Self { path: if use_project { in_project } else { path.into() } }
+        let root = crate::project_root();
+        let in_project = [root.join(path), root.join("models").join(path)];
+        let is_elsewhere = path.is_relative() && !path.exists();
+        let found = in_project.into_iter().find(|folder| is_elsewhere && folder.exists());
+        Self { path: found.unwrap_or_else(|| path.into()) }
     }
 
     /// Returns the folder.
@@ -232,8 +262,10 @@ impl ModelDir {
     /// With the path and the remedy.
     pub fn manifest(&self) -> Result<Manifest> {
         let path = self.manifest_path();
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: no model here; make one with `host train`", path.display()))?;
+        if !path.exists() {
+            return Err(NoModel::at(path).into());
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         serde_json::from_str(&text)
             .with_context(|| format!("{}: damaged; train the model again", path.display()))
     }
@@ -269,6 +301,9 @@ impl ModelDir {
     /// Where the file is missing, damaged or no int8 network.
     pub fn read_int8(&self) -> Result<(ModelProto, QuantizedNetwork)> {
         let path = self.int8_onnx();
+        if !path.exists() {
+            return Err(NoModel::at(path).into());
+        }
         let model = proto::read(&path)?;
         let network = int8::read(&model, &path.display().to_string())?;
         Ok((model, network))

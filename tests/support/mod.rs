@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use host::bench;
 use host::dataset::Dataset;
-use host::dataset::locate::load_official_offline;
+use host::dataset::locate::{load_official_offline, photos_folder};
 use host::device::board::Board;
 use host::device::{build, emulator};
 use host::runtime::ort;
@@ -26,6 +26,8 @@ pub enum Need {
     Browser,
     /// scikit-learn, in the project's `.venv` or the system's Python.
     Sklearn,
+    /// The garment photographs.
+    Photos,
 }
 
 /// The Python that has what tests need: the project's own environment's, else the system's.
@@ -53,6 +55,7 @@ impl Need {
             Need::Ort => "ort",
             Need::Browser => "browser",
             Need::Sklearn => "sklearn",
+            Need::Photos => "photos",
         }
     }
 
@@ -63,6 +66,9 @@ impl Need {
             Need::Emulator => "scripts/setup-embedded.sh",
             Need::Ort => ort::HOW_TO_GET,
             Need::Browser => "apt-get install chromium chromium-driver    (or your system's packages)",
+            Need::Photos => {
+                "put clothing-dataset-small into data/garment-photos    (or set GARMENT_PHOTOS_DIR)"
+            }
             Need::Sklearn => "python3 -m venv .venv && .venv/bin/pip install scikit-learn",
         }
     }
@@ -77,6 +83,7 @@ impl Need {
             }
             Need::Ort => ort::library().err(),
             Need::Browser => runs("chromedriver".as_ref(), &["--version"]).err(),
+            Need::Photos => photos_folder().err().map(|error| error.to_string()),
             Need::Sklearn => runs(&python(), &["-c", "import sklearn"]).err(),
         }
     }

@@ -24,6 +24,9 @@ use crate::bytes::of_words_mut;
 pub enum Operator<'a> {
     /// Copies the image, so many values, into the arena, for kernels that read it there.
     Copy(usize),
+    /// Copies an image of so many pixels with three channels into the arena with four, for kernels that read
+    /// whole words; the fourth is black and meets weights of zero.
+    Spread(usize),
     /// 3×3 over the image, pooled or not.
     Image(PlaneConv<'a>),
     /// 3×3 over the image feeding a convolution through a line buffer, which is the step's input.
@@ -111,7 +114,7 @@ impl Operator<'_> {
     /// Returns the activations read from the arena.
     pub const fn input_len(&self) -> usize {
         match self {
-            Operator::Copy(_) | Operator::Image(_) => 0,
+            Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) => 0,
             Operator::Chain(layer) => layer.buffer_len(),
             Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
             Operator::Conv(layer) => layer.input_len(),
@@ -128,6 +131,7 @@ impl Operator<'_> {
     pub const fn output_len(&self) -> usize {
         match self {
             Operator::Copy(len) => *len,
+            Operator::Spread(pixels) => 4 * *pixels,
             Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
             Operator::Chain(layer) => layer.second.output_len(),
             Operator::Conv(layer) => layer.output_len(),
@@ -155,9 +159,11 @@ impl Operator<'_> {
     /// Returns how input and output may share memory.
     pub const fn overlap(&self) -> Overlap {
         match self {
-            Operator::Copy(_) | Operator::Image(_) | Operator::Logits(_) | Operator::ScalarLogits(_) => {
-                Overlap::Free
-            }
+            Operator::Copy(_)
+            | Operator::Spread(_)
+            | Operator::Image(_)
+            | Operator::Logits(_)
+            | Operator::ScalarLogits(_) => Overlap::Free,
             Operator::Depthwise(_) => Overlap::InPlace,
             // The buffer lies above all outputs.
             Operator::Chain(layer) => Overlap::Below(layer.second.output_len()),
@@ -174,6 +180,7 @@ impl Operator<'_> {
     pub const fn is_consistent(&self) -> bool {
         match self {
             Operator::Copy(len) => *len > 0,
+            Operator::Spread(pixels) => *pixels > 0,
             Operator::Image(layer) => layer.fits_image(),
             Operator::Chain(layer) => layer.is_consistent(),
             // In place, no channel may outgrow its input.
@@ -198,13 +205,14 @@ impl Operator<'_> {
 
     /// Whether this is a first step.
     pub const fn reads_image(&self) -> bool {
-        matches!(self, Operator::Copy(_) | Operator::Image(_) | Operator::Chain(_))
+        matches!(self, Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) | Operator::Chain(_))
     }
 
     /// Returns the values of the network's input that a first step reads; 0 for any other step.
     pub const fn image_len(&self) -> usize {
         match self {
             Operator::Copy(len) => *len,
+            Operator::Spread(pixels) => 3 * *pixels,
             Operator::Image(layer) => layer.window.in_pixels(),
             Operator::Chain(layer) => layer.first.window.in_pixels(),
             _ => 0,
@@ -229,6 +237,7 @@ impl Operator<'_> {
     pub const fn kernel(&self) -> &'static str {
         match self {
             Operator::Copy(_) => "copy",
+            Operator::Spread(_) => "copy 3→4",
             Operator::Image(layer) if layer.pool => "image 3×3 + pool",
             Operator::Image(_) => "image 3×3",
             Operator::Chain(layer) => match layer.second.packing {
@@ -286,6 +295,13 @@ impl Step<'_> {
                 let places = (activations.get_mut(output..output + len), image.get(..*len));
                 if let (Some(copy), Some(image)) = places {
                     copy.copy_from_slice(image);
+                }
+            }
+            Operator::Spread(pixels) => {
+                let places = activations.get_mut(output..output + 4 * pixels).unwrap_or_default();
+                for (place, pixel) in places.as_chunks_mut::<4>().0.iter_mut().zip(image.as_chunks::<3>().0) {
+                    let &[red, green, blue] = pixel;
+                    *place = [red, green, blue, i8::MIN];
                 }
             }
             Operator::Image(layer) => layer.run_image(image, Memory { activations, input, output, scratch }),

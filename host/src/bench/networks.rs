@@ -11,6 +11,8 @@
 use firmware::nn::window::Window;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
 
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
@@ -101,6 +103,16 @@ pub fn odd() -> QuantizedNetwork {
     let middle = first.max_pool().conv(5, 1, 2, 8).conv(1, 1, 0, 12).depthwise(1).conv(3, 2, 1, 16);
     let built = middle.mean().dense(7, Activation::Relu).dense(10, Activation::Linear);
     QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers }
+}
+
+/// A network that reads colour images of 37×37 and tells three classes apart, for tests.
+pub fn colour() -> QuantizedNetwork {
+    let input = InputShape { height: 37, width: 37, channels: 3 };
+    let first = Builder { side: 37, channels: 3, ..Builder::new(5) }.conv(3, 1, 1, 8).max_pool();
+    let built = first.conv(3, 1, 1, 12).max_pool().conv(3, 1, 0, 16).dense(3, Activation::Linear);
+    let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    let task = Task { input, classes, preprocessing: Preprocessing::Square };
+    QuantizedNetwork { task, layers: built.layers }
 }
 
 /// Returns a network by name; `None` for a name not in [`NAMES`].

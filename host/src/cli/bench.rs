@@ -20,7 +20,7 @@ pub(super) enum BenchCommand {
     Kernels(KernelsArgs),
     /// Time an epoch here and in PyTorch
     Train(TrainBenchArgs),
-    /// Print the recorded counts as the README's table
+    /// Print the recorded counts as the table in docs/kernels.md
     Table,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct KernelsArgs {
     /// Only this profile [default: speed and size]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// Keep the counts as docs/kernels.json, for the README's table
+    /// Keep the counts as docs/kernels.json, for the table in docs/kernels.md
     #[arg(long, conflicts_with_all = ["networks", "profile"])]
     record: bool,
     /// One JSON document instead of text

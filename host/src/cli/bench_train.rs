@@ -8,6 +8,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, print_json, print_line, remark};
+use crate::dataset::locate::Pictures;
 use crate::dataset::{self, Choice, Dataset};
 use crate::report::table;
 use crate::train::device::Backend;
@@ -80,7 +81,10 @@ impl TrainBenchArgs {
             .num_threads(self.threads)
             .build_global()
             .context("the threads were started before they were counted")?;
-        let dataset = dataset::load(Choice::FashionMnist, self.data.as_deref(), None, |line| remark(line))?;
+        let dataset =
+            dataset::load(Choice::FashionMnist, self.data.as_deref(), Pictures::default(), |line| {
+                remark(line)
+            })?;
         let mut recipe = Recipe::of_network(&self.net)?;
         recipe.epochs = self.epochs;
         recipe.quantization = None;

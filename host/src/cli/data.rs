@@ -10,6 +10,7 @@ use shared::fashion_mnist::{Label, SHAPE};
 use shared::preprocess::Preprocessing;
 
 use super::{DataArgs, Failure, print_json, print_line, remark, shown, terminal};
+use crate::dataset::locate::Pictures;
 use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, locate};
 use crate::evaluate::compose;
 use crate::report::garments::{self, Garment};
@@ -161,14 +162,14 @@ impl DataCommand {
                 })?;
                 print_line(shown(&folder))
             }
-            DataCommand::Info(args) => info(&args.data.load(None)?, args.json),
+            DataCommand::Info(args) => info(&args.data.load(Pictures::default())?, args.json),
             DataCommand::Head(args) => {
-                let dataset = args.data.load(None)?;
+                let dataset = args.data.load(Pictures::default())?;
                 let part = if args.test { &dataset.test } else { &dataset.train };
                 table(part, 0, args.rows.min(part.len()))
             }
             DataCommand::Tail(args) => {
-                let dataset = args.data.load(None)?;
+                let dataset = args.data.load(Pictures::default())?;
                 let part = if args.test { &dataset.test } else { &dataset.train };
                 table(part, part.len().saturating_sub(args.rows), part.len())
             }
@@ -263,7 +264,7 @@ fn table(samples: &Samples, from: usize, to: usize) -> Result<()> {
 }
 
 fn show(args: &ShowArgs) -> Result<()> {
-    let dataset = args.data.load(None)?;
+    let dataset = args.data.load(Pictures::default())?;
     let (part, name) = if args.test { (&dataset.test, "test") } else { (&dataset.train, "training") };
     let index = match args.index {
         Some(index) if index < part.len() => index,
@@ -291,7 +292,7 @@ fn show(args: &ShowArgs) -> Result<()> {
 }
 
 fn grid(args: &GridArgs) -> Result<()> {
-    let dataset = args.data.load(None)?;
+    let dataset = args.data.load(Pictures::default())?;
     let part = if args.test { &dataset.test } else { &dataset.train };
     let count = (usize::from(args.rows) * usize::from(args.cols)).min(part.len());
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
@@ -309,7 +310,7 @@ fn grid(args: &GridArgs) -> Result<()> {
 }
 
 fn composed(args: &ComposeArgs) -> Result<()> {
-    let dataset = args.data.load(None)?;
+    let dataset = args.data.load(Pictures::default())?;
     if dataset.task.preprocessing != Preprocessing::Garment {
         let problem = format!("{}: photographs are composed of images like Fashion-MNIST's", dataset.source);
         return Err(Failure::Usage(problem).into());

@@ -343,7 +343,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
     let dir = ModelDir::new(&args.target.model);
     let network = dir.read_firmware()?;
     let task = &network.quantized().task;
-    let test = args.data.load_for(task)?.test;
+    let test = args.data.load_for(&dir, task)?.test;
     if args.image >= test.len() {
         let problem = format!("--image {}: the test part has {} images, from 0", args.image, test.len());
         return Err(Failure::Usage(problem).into());
@@ -395,7 +395,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
 fn run_all(args: &HilArgs) -> Result<()> {
     let dir = ModelDir::new(&args.target.model);
     let network = dir.read_firmware()?;
-    let dataset = args.data.load_for(&network.quantized().task)?;
+    let dataset = args.data.load_for(&dir, &network.quantized().task)?;
     let test = dataset.test.take(args.images.unwrap_or(usize::MAX).max(1));
     let elf = args.link.image(&args.target, &dir)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);

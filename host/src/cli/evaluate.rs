@@ -124,7 +124,7 @@ struct Document {
     weighted_avg: Scores,
     confusion: Vec<Vec<usize>>,
     calibration: Vec<ClassCalibration>,
-    /// Images that int8 answers otherwise than float; absent where the float file is not kept.
+    /// Images that int8 and float give different classes; absent where the float file is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     flips: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,7 +154,7 @@ impl Answers {
     ) -> Result<Self> {
         let dir = ModelDir::new(model);
         let mut loaded = engine.load(&dir)?;
-        let dataset = data.load_for(&dir.task()?)?;
+        let dataset = data.load_for(&dir, &dir.task()?)?;
         let test = dataset.test.take(images.unwrap_or(usize::MAX).max(1));
         let temperature = dir.confidence()?.temperature;
         let judgement = Judgement::of(loaded.as_mut(), &test, &dataset.task.classes, temperature)?;
@@ -276,7 +276,7 @@ impl EvaluateArgs {
         print_line(report)?;
         let names: Vec<&str> = document.report.iter().map(|row| row.class.as_str()).collect();
         let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
-        let mut header = vec!["is \\ taken for"];
+        let mut header = vec!["true \\ predicted"];
         header.extend(numbers.iter().map(String::as_str));
         let rows = names.iter().enumerate().map(|(class, name)| {
             let counts = document.confusion[class].iter().map(usize::to_string);
@@ -292,7 +292,7 @@ impl EvaluateArgs {
             &rows.collect::<Vec<_>>(),
         ))?;
         match document.flips {
-            Some(flips) => print_line(format_args!("int8 answers {flips} images otherwise than float"))?,
+            Some(flips) => print_line(format_args!("int8 and float disagree on {flips} images"))?,
             None if self.engine == EngineName::Integer => {
                 print_line("int8 against float: the float file is not kept")?
             }

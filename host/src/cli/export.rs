@@ -19,7 +19,7 @@ const IMAGES: usize = 256;
 #[command(after_help = "Example:\n  host export --model models/nano")]
 pub(super) struct ExportArgs {
     /// Model folder with model.bpk
-    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    #[arg(long, value_name = "FOLDER")]
     model: PathBuf,
     #[command(flatten)]
     data: DataArgs,
@@ -37,7 +37,7 @@ impl ExportArgs {
             ));
         }
         let net = TrainedNet::load(&manifest.architecture()?, &dir.weights()).map_err(anyhow::Error::msg)?;
-        let sha256 = write_and_check(&net, &dir, &self.data.load_for(&manifest.task)?.test)?;
+        let sha256 = write_and_check(&net, &dir, &self.data.load_for(&dir, &manifest.task)?.test)?;
         if sha256 != manifest.onnx_sha256 {
             return Err(Failure::Gate(format!(
                 "{}: sha256 {sha256} is not the manifest's {}",

@@ -26,13 +26,14 @@ use anyhow::Result;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
+use crate::dataset::locate::Pictures;
 use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
 use crate::device::DeviceError;
+use crate::model_dir::{ModelDir, NoModel};
 use crate::plan::PlanningError;
 use crate::task::Task;
 use crate::train::architecture::NetworkError;
 use crate::train::recipe::RecipeError;
-use shared::input::InputShape;
 
 /// Trains, checks and ships a clothing classifier for a microcontroller.
 #[derive(Debug, Parser)]
@@ -40,7 +41,7 @@ use shared::input::InputShape;
     name = "host",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 failure · 2 usage · 3 data missing, offline or not itself · \
+    after_help = "Exit codes: 0 done · 1 failure · 2 usage · 3 data missing, unreachable or failing its checksum · \
 4 a gate failed · 5 a device or tool is missing · 130 interrupted, checkpoint written.\n\n\
 Data goes to standard output, progress and remarks to standard error.\n\n\
 Start with: cargo run -p host -- train\n\
@@ -142,8 +143,14 @@ impl DataArgs {
     ///
     /// # Errors
     /// Where there are none, or they have other inputs or classes than the model.
-    fn load_for(&self, task: &Task) -> Result<Dataset> {
-        let dataset = self.load(Some(task.input))?;
+    fn load_for(&self, dir: &ModelDir, task: &Task) -> Result<Dataset> {
+        let is_unnamed = self.dataset == Choice::Auto && self.data.is_none();
+        let learned = dir.manifest().map(|manifest| manifest.dataset.name).unwrap_or_default();
+        let data = match learned.as_str() {
+            "photos" if is_unnamed => Self { dataset: Choice::Photos, ..self.clone() },
+            _ => self.clone(),
+        };
+        let dataset = data.load(Pictures { shape: Some(task.input), for_training: false })?;
         match task.difference(&dataset.task) {
             None => Ok(dataset),
             Some(difference) => Err(Failure::Usage(format!(
@@ -154,9 +161,9 @@ impl DataArgs {
         }
     }
 
-    /// Loads the data; pictures as images of `shape` where one is asked for.
-    fn load(&self, shape: Option<InputShape>) -> Result<Dataset, DatasetError> {
-        let dataset = dataset::load(self.dataset, self.data.as_deref(), shape, |line| remark(line))?;
+    /// Loads the data.
+    fn load(&self, pictures: Pictures) -> Result<Dataset, DatasetError> {
+        let dataset = dataset::load(self.dataset, self.data.as_deref(), pictures, |line| remark(line))?;
         if dataset.kind == Kind::Drawn {
             eprintln!("┌─────────────────────────────────────────────────────────────────────────┐");
             eprintln!("│ DRAWN GARMENTS, not Fashion-MNIST: accuracies here say nothing about it │");
@@ -249,6 +256,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if let Some(DeviceError::Fit { .. }) = cause.downcast_ref() {
             return 4;
+        }
+        if cause.is::<NoModel>() {
+            return 3;
         }
         if cause.is::<RecipeError>() || cause.is::<NetworkError>() {
             return 2;

@@ -16,10 +16,10 @@ pub(super) struct ModelsArgs {
     /// Folder that holds the model folders
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// What the models' confidences are worth, as the README's second table
+    /// Calibration of the models, as the table in docs/training.md
     #[arg(long)]
     confidences: bool,
-    /// What paid: runs that differ from a recipe in one thing, as the README's table
+    /// Ablations, runs that differ from a recipe in one thing, as the table in docs/training.md
     #[arg(long)]
     ablations: bool,
     /// Write every model's card, README.md in its folder, and its training curves

@@ -38,7 +38,7 @@ pub(super) struct PredictArgs {
     /// Show what the network sees
     #[arg(long, conflicts_with = "json")]
     show: bool,
-    /// Write what the network sees as NUMBER-FILE.png into this folder
+    /// Write what the network sees as FILE.HEIGHTxWIDTH.png into this folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
     /// CSV, as for a folder
@@ -82,7 +82,8 @@ impl PredictArgs {
                 "file,class,confidence,second,second_confidence,third,third_confidence,unsure,nothing",
             )?;
         }
-        for (number, path) in self.photos()?.into_iter().enumerate() {
+        let mut kept = Vec::new();
+        for path in self.photos()? {
             // One bad file among many is told and does not stop the others.
             let photo = match Photo::read(&path) {
                 Ok(photo) => photo,
@@ -97,9 +98,9 @@ impl PredictArgs {
             let (pixels, _) = seen;
             if let Some(folder) = &self.keep {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                // Files of several folders may share a name.
-                let name = format!("{number:04}-{name}.png");
-                png::write_image(&folder.join(name), task.input, &pixels, 1)?;
+                let path = free_path(folder, &name, &task, &kept);
+                png::write_image(&path, task.input, &pixels, 1)?;
+                kept.push(path);
             }
             if as_csv {
                 print_line(csv_line(&prediction)?)?;
@@ -120,7 +121,7 @@ impl PredictArgs {
         }
         match problems.len() {
             0 => Ok(()),
-            count => Err(anyhow::anyhow!("{count} of {} files are no photos", count + predictions.len())),
+            count => Err(anyhow::anyhow!("could not read {count} of {} files", count + predictions.len())),
         }
     }
 
@@ -142,6 +143,14 @@ impl PredictArgs {
         }
         Ok(paths)
     }
+}
+
+/// Names a picture's file; files of several folders that share a name are numbered.
+fn free_path(folder: &Path, name: &str, task: &Task, kept: &[PathBuf]) -> PathBuf {
+    let size = format!("{}x{}", task.input.height, task.input.width);
+    let first = folder.join(format!("{name}.{size}.png"));
+    let numbered = (2..).map(|number| folder.join(format!("{name}.{number}.{size}.png")));
+    std::iter::once(first).chain(numbered).find(|path| !kept.contains(path)).unwrap_or_default()
 }
 
 fn predict(

@@ -12,7 +12,7 @@ use crate::evaluate::compose;
 #[derive(Debug, Args)]
 #[command(
     after_help = "One HTML file that loads nothing: recipe, curves, per-class table, heat map, predictions, mistakes,\n\
-photos, robustness, layers and memory on the chip, the other models, what paid.\n\n\
+photos, robustness, layers and memory on the chip, the other models, ablations.\n\n\
 Example:\n  host report --model models/flagship --out flagship.html"
 )]
 pub(super) struct ReportArgs {

@@ -40,7 +40,7 @@ impl RobustnessArgs {
         let dir = ModelDir::new(&self.model);
         let mut int8 = integer::Integer::new(dir.read_firmware()?, false);
         let mut float = dir.read_float()?.map(|model| tract::Tract::float(&model)).transpose()?;
-        let dataset = self.data.load_for(&dir.task()?)?;
+        let dataset = self.data.load_for(&dir, &dir.task()?)?;
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
         let mut row = |corruption: &str, strength, amount, samples: &Samples| -> Result<Row> {
             let float = float.as_mut().map(|engine| accuracy_of(engine, samples)).transpose()?;

@@ -34,7 +34,7 @@ impl VerifyArgs {
         let dir = ModelDir::new(&self.model);
         // A missing model is said before the data are read.
         let task = dir.task()?;
-        let dataset = self.data.load_for(&task)?;
+        let dataset = self.data.load_for(&dir, &task)?;
         if let Ok(manifest) = dir.manifest()
             && manifest.dataset.sha256 != dataset.sha256
         {

@@ -108,6 +108,7 @@ impl Generator {
     fn operator(&mut self, index: usize, operator: &Operator<'_>) -> String {
         match operator {
             Operator::Copy(len) => format!("Operator::Copy({len})"),
+            Operator::Spread(pixels) => format!("Operator::Spread({pixels})"),
             Operator::Image(layer) => format!("Operator::Image({})", self.plane(layer)),
             Operator::Chain(layer) => format!(
                 "Operator::Chain(ChainConv {{\n    first: {},\n    second: {},\n    }})",

@@ -14,13 +14,16 @@ use crate::task::Task;
 
 /// Environment variable naming a folder that holds the official files.
 pub const FOLDER_VARIABLE: &str = "FASHION_MNIST_DIR";
+/// Environment variable naming the folder of garment photographs.
+pub const PHOTOS_VARIABLE: &str = "GARMENT_PHOTOS_DIR";
 /// Environment variable that moves the folder of downloads away from the project.
 pub const DOWNLOADS_VARIABLE: &str = "FASHION_MNIST_DOWNLOADS";
 /// Set to anything, this environment variable keeps the program off the network.
 pub const OFFLINE_VARIABLE: &str = "FASHION_MNIST_OFFLINE";
 
 /// Which data set the user asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// Fashion-MNIST where it can be had, else drawn garments (with a banner).
     Auto,
@@ -28,8 +31,19 @@ pub enum Choice {
     FashionMnist,
     /// Garments drawn from a seed.
     Drawn,
+    /// The garment photographs of GARMENT_PHOTOS_DIR or data/garment-photos.
+    Photos,
     /// The files in --data as they are, whatever they show: pictures, IDX or CSV.
     Custom,
+}
+
+/// How a folder of pictures is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pictures {
+    /// Shape of the images; [`DEFAULT_SHAPE`] where none is asked for.
+    pub shape: Option<InputShape>,
+    /// Whether the training images are also wanted larger: [`Dataset::large`].
+    pub for_training: bool,
 }
 
 /// Shape that pictures get unless something else is asked for.
@@ -47,7 +61,7 @@ pub fn download_folder() -> PathBuf {
 /// Loads the data set asked for; `say` is told what was tried.
 ///
 /// Looked for in `path`, `$FASHION_MNIST_DIR`, `data/fashion-mnist/` and `data/`; else downloaded. A folder of
-/// pictures is read as images of `shape`, by default [`DEFAULT_SHAPE`].
+/// pictures is read as `pictures_as` says.
 ///
 /// # Errors
 /// [`DatasetError::Missing`] where nothing was found (never for `auto` without a path, which draws),
@@ -55,7 +69,7 @@ pub fn download_folder() -> PathBuf {
 pub fn load(
     choice: Choice,
     path: Option<&Path>,
-    shape: Option<InputShape>,
+    pictures_as: Pictures,
     mut say: impl FnMut(&str),
 ) -> Result<Dataset, DatasetError> {
     if choice == Choice::Drawn {
@@ -66,10 +80,18 @@ pub fn load(
         }
         return Ok(drawn::dataset(drawn::DEFAULT_SEED, drawn::TRAIN_PER_CLASS, drawn::TEST_PER_CLASS));
     }
+    if choice == Choice::Photos {
+        return load_photos(path, pictures_as, &mut say);
+    }
     if let Some(path) = path {
         // Whoever names a folder of pictures means it; only files can be taken for Fashion-MNIST by mistake.
         if choice != Choice::FashionMnist && pictures::is_picture_folder(path) {
-            return pictures::read(path, shape.unwrap_or(DEFAULT_SHAPE), &mut say);
+            return pictures::read(
+                path,
+                pictures_as.shape.unwrap_or(DEFAULT_SHAPE),
+                pictures_as.for_training,
+                &mut say,
+            );
         }
         let found = read_folder(path)?.ok_or_else(|| DatasetError::Missing(nothing_in(path)))?;
         return named(choice, path, found);
@@ -90,6 +112,40 @@ pub fn load(
         }
         Err(error) => Err(DatasetError::Missing(format!("{error}\n{}", where_to_put_them()))),
     }
+}
+
+/// Returns the folder of garment photographs: [`PHOTOS_VARIABLE`], or the first place that has one.
+///
+/// # Errors
+/// [`DatasetError::Missing`] with the places.
+pub fn photos_folder() -> Result<PathBuf, DatasetError> {
+    if let Some(folder) = folder_from(PHOTOS_VARIABLE) {
+        return match pictures::is_picture_folder(&folder) {
+            true => Ok(folder),
+            false => Err(DatasetError::Missing(format!(
+                "{PHOTOS_VARIABLE}={}: holds no folders of pictures",
+                folder.display()
+            ))),
+        };
+    }
+    let root = crate::project_root();
+    let places = [root.join("data/garment-photos"), root.join("../shared/data/garment-photos")];
+    places.into_iter().find(|place| pictures::is_picture_folder(place)).ok_or_else(|| {
+        DatasetError::Missing(format!(
+            "no garment photographs: put the folders of clothing-dataset-small (CC0, one folder a class) into data/garment-photos, or name their folder in {PHOTOS_VARIABLE}"
+        ))
+    })
+}
+
+fn load_photos(
+    path: Option<&Path>,
+    pictures_as: Pictures,
+    say: &mut impl FnMut(&str),
+) -> Result<Dataset, DatasetError> {
+    let folder = path.map_or_else(photos_folder, |path| Ok(path.into()))?;
+    let shape = pictures_as.shape.unwrap_or(DEFAULT_SHAPE);
+    let dataset = pictures::read(&folder, shape, pictures_as.for_training, say)?;
+    Ok(Dataset { kind: Kind::Photos, ..dataset })
 }
 
 /// Loads the official Fashion-MNIST from disk only, or says why not in one line.
@@ -283,10 +339,10 @@ mod tests {
     #[test]
     fn unknown_images_need_the_word_custom() {
         let folder = folder_with(&drawn::samples(1, 2), &drawn::samples(2, 1));
-        let error = load(Choice::FashionMnist, Some(folder.path()), None, |_| ()).unwrap_err();
+        let error = load(Choice::FashionMnist, Some(folder.path()), Pictures::default(), |_| ()).unwrap_err();
         assert!(error.to_string().contains("--dataset custom"), "{error}");
         assert_eq!(error.exit_code(), 3);
-        let custom = load(Choice::Custom, Some(folder.path()), None, |_| ()).unwrap();
+        let custom = load(Choice::Custom, Some(folder.path()), Pictures::default(), |_| ()).unwrap();
         assert_eq!((custom.train.len(), custom.test.len()), (20, 10));
     }
 
@@ -295,7 +351,7 @@ mod tests {
         let mut train = drawn::samples(1, 2);
         train.labels[..10].copy_from_slice(&[5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
         let folder = folder_with(&train, &drawn::samples(2, 1));
-        let error = load(Choice::Auto, Some(folder.path()), None, |_| ()).unwrap_err();
+        let error = load(Choice::Auto, Some(folder.path()), Pictures::default(), |_| ()).unwrap_err();
         assert!(error.to_string().contains("MNIST's handwritten digits"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }
@@ -304,7 +360,7 @@ mod tests {
     fn an_incomplete_folder_names_what_is_missing() {
         let folder = folder_with(&drawn::samples(1, 1), &drawn::samples(2, 1));
         std::fs::remove_file(folder.path().join("t10k-labels-idx1-ubyte.gz")).unwrap();
-        let error = load(Choice::Custom, Some(folder.path()), None, |_| ()).unwrap_err();
+        let error = load(Choice::Custom, Some(folder.path()), Pictures::default(), |_| ()).unwrap_err();
         assert!(error.to_string().contains("t10k-labels-idx1-ubyte"), "{error}");
     }
 }

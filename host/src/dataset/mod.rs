@@ -186,6 +186,8 @@ pub enum Kind {
     FashionMnist,
     /// Garments drawn by [`drawn`] from a seed; never to be reported as Fashion-MNIST.
     Drawn,
+    /// The garment photographs: clothing-dataset-small.
+    Photos,
     /// The user's own images, unchecked.
     Custom,
 }
@@ -196,6 +198,7 @@ impl Kind {
         match self {
             Kind::FashionMnist => "fashion-mnist",
             Kind::Drawn => "drawn",
+            Kind::Photos => "photos",
             Kind::Custom => "custom",
         }
     }
@@ -212,6 +215,8 @@ pub struct Dataset {
     pub task: Task,
     /// The training part, validation images among them.
     pub train: Samples,
+    /// The training part a quarter larger, to cut changed images out of; for photographs that are trained on.
+    pub large: Option<Samples>,
     /// The test part.
     pub test: Samples,
     /// Which images of the training part are the validation images, where the data says so itself.
@@ -224,7 +229,7 @@ impl Dataset {
     /// Joins two parts and computes their hash.
     pub fn new(kind: Kind, source: String, task: Task, train: Samples, test: Samples) -> Self {
         let sha256 = identity::content_sha256(&[&train, &test]);
-        Self { kind, source, task, train, test, validation: None, sha256 }
+        Self { kind, source, task, train, large: None, test, validation: None, sha256 }
     }
 
     /// Splits the training part: as the data says, else `fraction` of it by `seed` for validation.

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
+use super::augment::PhotoAugmentation;
 use super::photo::{self, Photo};
 use super::{Dataset, DatasetError, Kind, Samples};
 use crate::task::Task;
@@ -58,10 +59,17 @@ pub fn is_picture_folder(folder: &Path) -> bool {
 
 /// Reads a folder of pictures as images of `shape`; `say` is told what was left out.
 ///
+/// * `for_training`: also read the training images larger, as [`Dataset::large`].
+///
 /// # Errors
 /// [`DatasetError`] with the folder where there are fewer than two classes, a class has no picture or only one,
 /// a part lacks a class or has another one, or a name is none that a class can have.
-pub fn read(folder: &Path, shape: InputShape, say: &mut impl FnMut(&str)) -> Result<Dataset, DatasetError> {
+pub fn read(
+    folder: &Path,
+    shape: InputShape,
+    for_training: bool,
+    say: &mut impl FnMut(&str),
+) -> Result<Dataset, DatasetError> {
     let (classes, parts) = find(folder)?;
     let task = Task { input: shape, classes, preprocessing: Preprocessing::Square };
     task.check().map_err(|source| DatasetError::Task { path: folder.into(), source })?;
@@ -69,10 +77,11 @@ pub fn read(folder: &Path, shape: InputShape, say: &mut impl FnMut(&str)) -> Res
         say(remark);
     }
     let mut unreadable = Vec::new();
-    let mut decode = |pictures: &[Picture]| decode(pictures, &task, &mut unreadable);
-    let mut train = decode(&parts.train);
-    let validation = decode(&parts.validation);
-    let test = decode(&parts.test);
+    let large_shape = for_training.then(|| PhotoAugmentation::source_shape(shape));
+    let mut decode = |pictures: &[Picture], large| decode(pictures, &task, large, &mut unreadable);
+    let (mut train, mut large) = decode(&parts.train, large_shape);
+    let (validation, large_validation) = decode(&parts.validation, large_shape);
+    let (test, _) = decode(&parts.test, None);
     for problem in unreadable.iter().take(NAMED) {
         say(&format!("left out: {problem}"));
     }
@@ -89,7 +98,12 @@ pub fn read(folder: &Path, shape: InputShape, say: &mut impl FnMut(&str)) -> Res
     let first = train.len();
     train.pixels.extend_from_slice(&validation.pixels);
     train.labels.extend_from_slice(&validation.labels);
+    if let (Some(large), Some(validation)) = (&mut large, large_validation) {
+        large.pixels.extend_from_slice(&validation.pixels);
+        large.labels.extend_from_slice(&validation.labels);
+    }
     let mut dataset = Dataset::new(Kind::Custom, folder.display().to_string(), task, train, test);
+    dataset.large = large;
     dataset.validation = Some(first..dataset.train.len()).filter(|range| !range.is_empty());
     Ok(dataset)
 }
@@ -194,23 +208,39 @@ fn split(folder: &Path, classes: &[String], pictures: Vec<Picture>) -> Result<Pa
 }
 
 /// Decodes pictures on all processors, in order; what cannot be read goes to `unreadable`.
-fn decode(pictures: &[Picture], task: &Task, unreadable: &mut Vec<String>) -> Samples {
-    let images: Vec<Result<Vec<u8>, String>> = pictures
+fn decode(
+    pictures: &[Picture],
+    task: &Task,
+    large: Option<InputShape>,
+    unreadable: &mut Vec<String>,
+) -> (Samples, Option<Samples>) {
+    let large_task = large.map(|input| Task { input, ..task.clone() });
+    type Images = (Vec<u8>, Vec<u8>);
+    let images: Vec<Result<Images, String>> = pictures
         .par_iter()
         .map(|(path, _)| {
             let photo = Photo::read(path).map_err(|error| error.to_string())?;
-            let (pixels, _) = photo.to_input(task).ok_or_else(|| format!("{}: no size", path.display()))?;
-            Ok(pixels)
+            let no_size = || format!("{}: no size", path.display());
+            let (pixels, _) = photo.to_input(task).ok_or_else(no_size)?;
+            let large =
+                large_task.as_ref().map(|task| photo.to_input(task).ok_or_else(no_size)).transpose()?;
+            Ok((pixels, large.map_or_else(Vec::new, |(pixels, _)| pixels)))
         })
         .collect();
     let mut samples = Samples::empty(task.input);
+    let mut larger = large.map(Samples::empty);
     for (image, (_, label)) in images.into_iter().zip(pictures) {
         match image {
-            Ok(image) => samples.push(&image, *label),
+            Ok((image, large)) => {
+                samples.push(&image, *label);
+                if let Some(larger) = &mut larger {
+                    larger.push(&large, *label);
+                }
+            }
             Err(problem) => unreadable.push(problem),
         }
     }
-    samples
+    (samples, larger)
 }
 
 #[cfg(test)]
@@ -235,7 +265,7 @@ mod tests {
 
     fn read_silently(folder: &Path) -> (Result<Dataset, DatasetError>, Vec<String>) {
         let mut said = Vec::new();
-        let read = read(folder, SHAPE, &mut |line: &str| said.push(line.to_owned()));
+        let read = read(folder, SHAPE, true, &mut |line: &str| said.push(line.to_owned()));
         (read, said)
     }
 
@@ -247,6 +277,11 @@ mod tests {
         assert_eq!(dataset.task.classes, ["dress", "Ärmel – lang"]);
         assert_eq!((dataset.train.class_counts(2), dataset.test.class_counts(2)), (vec![8, 17], vec![2, 3]));
         assert_eq!(dataset.validation, Some(20..25));
+        let large = dataset.large.as_ref().unwrap();
+        assert_eq!(
+            (large.labels == dataset.train.labels, large.shape.height, large.shape.width),
+            (true, 8, 5)
+        );
         let images = dataset.train.images().chain(dataset.test.images());
         let mut all: Vec<&[u8]> = images.collect();
         all.sort_unstable();

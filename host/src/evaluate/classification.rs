@@ -73,7 +73,7 @@ impl ConfusionMatrix {
         self.counts[class].iter().sum()
     }
 
-    /// What is most often taken for what: at most `count` pairs, most frequent first, then by label and answer.
+    /// The most frequent confusions: at most `count` pairs, most frequent first, then by label and answer.
     pub fn most_confused(&self, count: usize) -> Vec<Confusion> {
         let classes = self.classes.len();
         let pairs = (0..classes * classes).map(|at| (at / classes, at % classes));

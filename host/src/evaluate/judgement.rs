@@ -68,12 +68,12 @@ impl Judgement {
         self.predicted[index] == usize::from(self.labels[index])
     }
 
-    /// What was taken for what.
+    /// The confusion matrix.
     pub fn matrix(&self) -> ConfusionMatrix {
         ConfusionMatrix::new(&self.classes, &self.predicted, &self.labels)
     }
 
-    /// Wrong answers, the surest first; the lower index wins ties.
+    /// Wrong answers by falling probability; the lower index wins ties.
     pub fn worst(&self, count: usize) -> Vec<usize> {
         let mut wrong: Vec<usize> = (0..self.labels.len()).filter(|&index| !self.is_right(index)).collect();
         wrong.sort_by(|&a, &b| self.confidence[b].total_cmp(&self.confidence[a]).then(a.cmp(&b)));

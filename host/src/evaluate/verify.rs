@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{accuracy, agreement, arg_max_f32};
 use crate::dataset::Samples;
 use crate::model_dir::ModelDir;
+use crate::onnx::proto::ModelProto;
 use crate::onnx::{int8, proto};
 use crate::quantize::network::FirmwareNetwork;
 use crate::runtime::{Answer, Engine, integer, ort, tract};
@@ -127,6 +128,24 @@ pub fn verify(dir: &ModelDir, dataset: &str, samples: &Samples) -> Result<Report
     rows.push(row(&ours, None, samples));
     let failures = failures(&rows);
     Ok(Report { model: dir.name(), dataset: dataset.into(), images: samples.len(), engines: rows, failures })
+}
+
+/// Runs tract over an int8 file and the integer engine beside it, layer by layer on tract's own inputs.
+///
+/// Returns the largest distance of a layer's output, in steps of its quantization.
+///
+/// # Errors
+/// tract's message.
+pub fn largest_layer_step(
+    int8_model: &ModelProto,
+    firmware: &FirmwareNetwork,
+    samples: &Samples,
+) -> Result<u32> {
+    let layers = firmware.quantized().layers.len();
+    let hidden: Vec<String> = (0..layers.saturating_sub(1)).map(int8::quantized_name).collect();
+    let probe = proto::with_outputs(int8_model, &hidden, proto::INT8);
+    let run = Run::of(&mut tract::Tract::int8(&probe)?, samples)?;
+    Ok(largest_step(&run, firmware, samples))
 }
 
 fn absent_row(engine: &'static str, why: String) -> Row {

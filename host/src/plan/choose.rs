@@ -49,7 +49,8 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
     };
     let conv = |layer: &Conv2d<'a>, constants, pool, packing| PackedConv {
         window: layer.window,
-        in_channels: layer.in_channels,
+        // Three channels of an image are spread to four: see `spread`.
+        in_channels: if is_colour(choice.layer, layer) { 4 } else { layer.in_channels },
         out_channels: layer.out_channels,
         packing,
         constants,
@@ -61,6 +62,7 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
         (Kernel::Copy, _) => {
             Operator::Copy(layers.first().map_or(last.in_features, |first| first.input_len()))
         }
+        (Kernel::Spread, Some(layer)) => Operator::Spread(layer.input_len() / 3),
         (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
             Operator::Image(image(&layer, constants, pool))
         }
@@ -156,11 +158,16 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
                             add(at, Kernel::Chain { pool, packing }, both);
                         }
                     }
+                    let four = is_colour(at, conv).then(|| spread(conv.weights));
+                    let whole = match &four {
+                        Some(weights) => Conv2d { in_channels: 4, weights, ..*conv },
+                        None => *conv,
+                    };
                     for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
                         has_packed |=
-                            add(at, Kernel::Conv { pool: false, packing }, pack::conv(conv, packing));
+                            add(at, Kernel::Conv { pool: false, packing }, pack::conv(&whole, packing));
                         if pool {
-                            add(at, Kernel::Conv { pool, packing }, pack::conv(conv, packing));
+                            add(at, Kernel::Conv { pool, packing }, pack::conv(&whole, packing));
                         }
                     }
                     for tile in [2, 4] {
@@ -184,6 +191,16 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
     all
 }
 
+/// Whether a layer reads an image of three channels.
+fn is_colour(at: usize, layer: &Conv2d<'_>) -> bool {
+    at == 0 && layer.in_channels == 3
+}
+
+/// Weights for a fourth input channel that counts for nothing, behind every three.
+fn spread(weights: &[i8]) -> Vec<i8> {
+    weights.chunks(3).flat_map(|three| three.iter().copied().chain([0])).collect()
+}
+
 /// Whether a layer is 2×2 maximum pooling of stride 2 over what `conv` writes.
 fn is_halving(layer: Option<&Layer<'_>>, conv: &Conv2d<'_>) -> bool {
     let Some(Layer::MaxPool(MaxPool { window, .. })) = layer else { return false };
@@ -203,9 +220,12 @@ struct Partial {
 }
 
 /// The best chain: fewest instructions within the budget, or fewest bytes.
+///
+/// * `is_colour`: the image has three channels.
 pub(super) fn choose(
     candidates: &[&Candidate],
     layers: usize,
+    is_colour: bool,
     options: Options,
 ) -> Result<Vec<Chosen>, PlanningError> {
     let mut chains: Vec<Vec<Partial>> = vec![Vec::new(); layers + 1];
@@ -237,8 +257,13 @@ pub(super) fn choose(
     let best = best.ok_or(PlanningError::Flash { need, have })?;
     let mut chosen: Vec<Chosen> =
         best.kernels.into_iter().map(|index| candidates[index].chosen.clone()).collect();
-    if !matches!(chosen.first(), Some(Chosen { kernel: Kernel::Image { .. } | Kernel::Chain { .. }, .. })) {
-        chosen.insert(0, Chosen { layer: 0, kernel: Kernel::Copy, constants: Vec::new() });
+    let before = match chosen.first().map(|first| first.kernel) {
+        Some(Kernel::Image { .. } | Kernel::Chain { .. }) => None,
+        Some(Kernel::Conv { .. }) if is_colour => Some(Kernel::Spread),
+        _ => Some(Kernel::Copy),
+    };
+    if let Some(kernel) = before {
+        chosen.insert(0, Chosen { layer: 0, kernel, constants: Vec::new() });
     }
     Ok(chosen)
 }

@@ -11,6 +11,7 @@ use firmware::nn::plan::Operator;
 pub fn instructions(operator: &Operator<'_>) -> usize {
     match operator {
         Operator::Copy(len) => len + 16,
+        Operator::Spread(pixels) => 8 * pixels + 16,
         Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
         Operator::Chain(layer) => {
             // A call a channel and row of outputs, and the last pixel of odd rows twice.

@@ -112,11 +112,23 @@ pub enum PlanningError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     Copy,
-    Image { pool: bool },
-    Chain { pool: bool, packing: Packing },
+    /// The image with a fourth channel.
+    Spread,
+    Image {
+        pool: bool,
+    },
+    Chain {
+        pool: bool,
+        packing: Packing,
+    },
     Depthwise,
-    Conv { pool: bool, packing: Packing },
-    Winograd { tile: usize },
+    Conv {
+        pool: bool,
+        packing: Packing,
+    },
+    Winograd {
+        tile: usize,
+    },
     Dense,
     Pool,
     Scalar,
@@ -126,7 +138,7 @@ impl Kernel {
     /// Layers that the kernel computes.
     fn layers(self) -> usize {
         match self {
-            Kernel::Copy => 0,
+            Kernel::Copy | Kernel::Spread => 0,
             Kernel::Chain { pool: true, .. } => 3,
             Kernel::Image { pool: true } | Kernel::Conv { pool: true, .. } | Kernel::Chain { .. } => 2,
             _ => 1,
@@ -214,7 +226,8 @@ impl NetworkPlan {
         admitted: &[&Candidate],
     ) -> Result<Self, PlanningError> {
         let (layers, last) = network.layers();
-        let chosen = choose(admitted, layers.len() + 1, options)?;
+        let is_colour = network.quantized().task.input.channels == 3;
+        let chosen = choose(admitted, layers.len() + 1, is_colour, options)?;
         let rejected = chosen.iter().map(|choice| {
             let others = all
                 .iter()

@@ -1,4 +1,4 @@
-//! What paid: runs that differ from a committed model's recipe in one thing, or in their seed only.
+//! Ablations: runs that differ from a committed model's recipe in one thing, or in their seed only.
 //!
 //! A run is kept as its manifest, `models/ablations/NAME.json`; `host train … --ablation NAME` writes it there.
 

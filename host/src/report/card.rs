@@ -73,7 +73,7 @@ pub fn markdown(entry: &Entry) -> String {
         Some(rounding) => {
             let _ = writeln!(
                 text,
-                "Then {} epochs with {}-bit weights between the first and the last layer, int8 elsewhere, rounded as on the chip.",
+                "Then {} epochs with {}-bit weights between the first and the last layer, int8 elsewhere (quantization-aware training).",
                 rounding.epochs, rounding.weight_bits
             );
         }
@@ -95,7 +95,7 @@ pub fn markdown(entry: &Entry) -> String {
     if let Some(calibration) = &manifest.calibration {
         let _ = writeln!(
             text,
-            "Its confidences, at temperature {:.2}, are off by {} on average ({} without it). It is sure of {} of the test images and right on {} of those.\n\n\
+            "Its expected calibration error at temperature {:.2} is {} ({} without it). {} of the test images are answered as sure, right on {} of those.\n\n\
              | winner's share at least | answered | of those right |\n|---|---|---|",
             calibration.temperature,
             percent(calibration.ece),
@@ -110,7 +110,7 @@ pub fn markdown(entry: &Entry) -> String {
     }
     text += "\n## Where it fails\n\n";
     if !manifest.confusions.is_empty() {
-        text += "| is | is taken for | test images |\n|---|---|---|\n";
+        text += "| true | predicted | test images |\n|---|---|---|\n";
         for confusion in &manifest.confusions {
             let (label, predicted) =
                 (manifest.task.name(confusion.label), manifest.task.name(confusion.predicted));

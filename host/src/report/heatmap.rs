@@ -22,10 +22,10 @@ pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
          <title>Confusion matrix of {title}</title>\n\
-         <desc>{images} images, {accuracy:.2} % on the diagonal. Rows are what garments are, columns what they are taken for.</desc>\n\
+         <desc>{images} images, {accuracy:.2} % on the diagonal. Rows are true classes, columns predicted ones.</desc>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"var(--paper, #fff)\"/>\n\
-         <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{title}: what is taken for what</text>\n\
-         <text x=\"12\" y=\"40\" fill=\"var(--soft, #555)\">rows: what it is · columns: the answer</text>\n",
+         <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{title}: confusion matrix</text>\n\
+         <text x=\"12\" y=\"40\" fill=\"var(--soft, #555)\">rows: true class · columns: predicted class</text>\n",
         images = report.macro_avg.support,
         accuracy = 100.0 * report.accuracy,
     );
@@ -51,7 +51,7 @@ pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
             let is_right = label == predicted;
             let _ = writeln!(
                 svg,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{}\" stroke=\"var(--paper, #fff)\"><title>{} taken for {}: {count}</title></rect>",
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{}\" stroke=\"var(--paper, #fff)\"><title>{} predicted as {}: {count}</title></rect>",
                 color(heat, is_right),
                 name_of(label),
                 name_of(predicted),
@@ -110,7 +110,7 @@ mod tests {
     fn every_count_stands_in_the_picture() {
         let svg = svg(&ConfusionMatrix::new(&Task::fashion_mnist().classes, &[3, 4, 4], &[3, 4, 2]), "test");
         assert_eq!(svg.matches("<rect").count(), 1 + 10 * 10);
-        assert!(svg.contains("Pullover taken for Coat: 1"), "{svg}");
+        assert!(svg.contains("Pullover predicted as Coat: 1"), "{svg}");
         assert_eq!(svg.matches(">1</text>").count(), 3);
     }
 

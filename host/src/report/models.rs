@@ -54,7 +54,7 @@ fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// Formats what the models' confidences are worth as a Markdown table.
 pub fn confidence_markdown(entries: &[Entry]) -> String {
     let mut text = String::from(
-        "| model | temperature | calibration error, without | sure of | right when sure |\n|---|---|---|---|---|\n",
+        "| model | temperature | ECE with temperature, without | sure answers | right when sure |\n|---|---|---|---|---|\n",
     );
     for Entry { manifest, .. } in entries {
         let Some(calibration) = &manifest.calibration else { continue };
@@ -74,7 +74,7 @@ pub fn confidence_markdown(entries: &[Entry]) -> String {
 /// Formats the models as a Markdown table.
 pub fn markdown(entries: &[Entry]) -> String {
     let mut text = String::from(
-        "| model | data | float | int8 | weights + tables | activations | MACs | instructions on the M4 | logits unlike the desktop's |\n\
+        "| model | data | float | int8 | weights + tables | activations | MACs | instructions on the M4 | images whose chip logits differ |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for Entry { manifest, device, .. } in entries {

@@ -6,10 +6,12 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
-use crate::dataset::{Samples, augment::Augmentation};
+use crate::dataset::Samples;
+use crate::dataset::augment::{Augmentation, PhotoAugmentation};
 use crate::runtime::scaled;
 
 /// Images and labels of one step.
@@ -21,6 +23,8 @@ pub struct Batch {
     pub labels: Vec<i32>,
     /// `[n]`, where the images are among the samples.
     pub indices: Vec<usize>,
+    /// Share of each image in its mixture with the image of the batch counted from the end; none where unmixed.
+    pub mixed: Option<f32>,
 }
 
 /// Batches waiting for the trainer.
@@ -41,12 +45,16 @@ pub fn derive_seed(seed: u64, epoch: usize, step: usize) -> u64 {
 pub struct Plan<'a> {
     /// Where the images are.
     pub samples: &'a Samples,
+    /// The same images larger, where photographs are augmented.
+    pub large: Option<&'a Samples>,
     /// Which of them, in canonical order.
     pub indices: &'a [usize],
     /// Images a batch.
     pub batch_size: usize,
     /// Random changes.
     pub augmentation: Augmentation,
+    /// α of the mixture; 0 for none.
+    pub mixup: f64,
     /// The recipe's seed.
     pub seed: u64,
     /// The last, smaller batch of an epoch is cut to a multiple of this.
@@ -75,7 +83,7 @@ impl<'a> Plan<'a> {
             for (step, chosen) in steps.enumerate().skip(first_step) {
                 let chosen = &chosen[..chosen.len() / self.multiple * self.multiple];
                 let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, epoch, step + 1));
-                let batch = assemble(self.samples, chosen, &self.augmentation, &mut rng);
+                let batch = assemble(&self, chosen, &mut rng);
                 if sender.send(batch).is_err() {
                     return; // The trainer was interrupted and hung up.
                 }
@@ -86,21 +94,62 @@ impl<'a> Plan<'a> {
 }
 
 /// Builds one batch from the images at `indices`.
-pub fn assemble(
-    samples: &Samples,
-    indices: &[usize],
-    augmentation: &Augmentation,
-    rng: &mut ChaCha8Rng,
-) -> Batch {
-    let mut images = Vec::with_capacity(indices.len() * samples.shape.len());
-    let mut labels = Vec::with_capacity(indices.len());
-    for &index in indices {
-        let mut image = samples.image(index).to_vec();
-        augmentation.apply(samples.shape, &mut image, rng);
-        images.extend(scaled(samples.shape, &image));
-        labels.push(i32::from(samples.labels[index]));
+fn assemble(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
+    let samples = plan.samples;
+    let mut images = match plan.augmentation.photo.zip(plan.large) {
+        Some((photo, large)) => photographs(plan, &photo, large, indices, rng.random()),
+        None => plain_images(plan, indices, rng),
+    };
+    let mixed = (plan.mixup > 0.0).then(|| beta(plan.mixup, rng) as f32);
+    if let Some(share) = mixed {
+        let len = samples.shape.len();
+        let reversed: Vec<f32> = images.chunks_exact(len).rev().flatten().copied().collect();
+        images
+            .iter_mut()
+            .zip(reversed)
+            .for_each(|(value, other)| *value = share * *value + (1.0 - share) * other);
     }
-    Batch { images, labels, indices: indices.to_vec() }
+    let labels = indices.iter().map(|&index| i32::from(samples.labels[index])).collect();
+    Batch { images, labels, indices: indices.to_vec(), mixed }
+}
+/// Images with the changes of [`Augmentation`] alone, one after the other from one generator.
+fn plain_images(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let mut images = Vec::with_capacity(indices.len() * plan.samples.shape.len());
+    for &index in indices {
+        let mut image = plan.samples.image(index).to_vec();
+        plan.augmentation.apply(plan.samples.shape, &mut image, rng);
+        images.extend(scaled(plan.samples.shape, &image));
+    }
+    images
+}
+
+/// Photographs on all processors, each with a generator of its own.
+fn photographs(
+    plan: &Plan<'_>,
+    photo: &PhotoAugmentation,
+    large: &Samples,
+    indices: &[usize],
+    seed: u64,
+) -> Vec<f32> {
+    let shape = plan.samples.shape;
+    let image = |(at, &index): (usize, &usize)| -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(seed, at, 0));
+        let mut pixels = photo.apply(large.shape, large.image(index), shape, &mut rng);
+        plan.augmentation.apply(shape, &mut pixels, &mut rng);
+        scaled(shape, &pixels)
+    };
+    let images: Vec<Vec<f32>> = indices.par_iter().enumerate().map(image).collect();
+    images.concat()
+}
+
+/// Draws from Beta(α, α) (Jöhnk, 1964).
+fn beta(alpha: f64, rng: &mut ChaCha8Rng) -> f64 {
+    loop {
+        let [u, v]: [f64; 2] = std::array::from_fn(|_| rng.random::<f64>().powf(1.0 / alpha));
+        if u + v > 0.0 && u + v <= 1.0 {
+            return u / (u + v);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,8 +162,16 @@ mod tests {
         let samples = drawn::samples(1, 3);
         let indices: Vec<usize> = (0..samples.len()).collect();
         let augmentation = Augmentation { flip: true, shift: 1, ..Augmentation::default() };
-        let plan =
-            Plan { samples: &samples, indices: &indices, batch_size: 8, augmentation, seed: 5, multiple: 1 };
+        let plan = Plan {
+            samples: &samples,
+            large: None,
+            indices: &indices,
+            batch_size: 8,
+            augmentation,
+            mixup: 0.3,
+            seed: 5,
+            multiple: 1,
+        };
         let from = |first_step| -> Vec<Batch> {
             std::thread::scope(|scope| plan.stream(scope, 2, first_step).iter().collect())
         };

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::recipe::Schedule;
 use super::run::{Job, has_lanes};
-use super::teacher::SoftLabels;
+use super::teacher::Teaching;
 use super::{Architecture, Interrupt, Observer, Outcome, Recipe, TrainError, TrainedNet, train};
 use crate::dataset::Dataset;
 use crate::onnx::{OnnxError, float, proto};
@@ -43,7 +43,7 @@ pub struct Phases<'a> {
     /// Go on from the checkpoints that are there.
     pub resume: bool,
     /// What a teacher says of every training image, where the recipe distils.
-    pub teacher: Option<&'a SoftLabels>,
+    pub teacher: Option<&'a Teaching>,
     /// Training images whose activations decide the first ranges.
     pub calibration_images: usize,
 }
@@ -101,7 +101,7 @@ impl Phases<'_> {
             ..recipe.clone()
         };
         let resume = self.resume && rounding_checkpoint.exists();
-        let what = format!("on with {}-bit weights, rounded as on the chip", rounding.weight_bits);
+        let what = format!("phase 2: quantization-aware training, {}-bit weights", rounding.weight_bits);
         observer.phase(&what, rounding.epochs);
         let checkpoint = rounding_checkpoint;
         let job = Job { recipe: &recipe, checkpoint, resume, start: Some(&start), ..job };

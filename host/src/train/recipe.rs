@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::architecture::{NetworkError, NetworkFile};
-use crate::dataset::Dataset;
 use crate::dataset::augment::Augmentation;
 use crate::dataset::split::{Split, SplitError};
+use crate::dataset::{Choice, Dataset};
 use crate::task::Task;
 
 /// The step rule.
@@ -77,12 +77,25 @@ pub struct Recipe {
     pub average_decay: f64,
     /// Random changes to the training images.
     pub augmentation: Augmentation,
+    /// Share of each target that is spread evenly over all classes (Szegedy et al., 2016), 0..1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// α of the Beta distribution by which pairs of images are mixed (Zhang et al., 2018); 0 = none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mixup: f64,
+    /// Exponent of the classes' weights in the loss: (mean count / count) to this power; 0 = all alike.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub class_balance: f64,
     /// Learning from a teacher besides the labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
     /// Training on with rounded weights and activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<QuantizationAware>,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// How a teacher's answers enter the loss.
@@ -102,6 +115,9 @@ pub struct Distillation {
 pub struct RecipeFile {
     /// The network: its name, or a file's path.
     pub network: String,
+    /// The data set it is for; Fashion-MNIST where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Choice>,
     /// What it classifies, where that is settled; the data set's otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
@@ -216,6 +232,9 @@ impl Default for Recipe {
             schedule: Schedule::Cosine,
             average_decay: 0.999,
             augmentation: Augmentation { flip: true, ..Augmentation::default() },
+            label_smoothing: 0.0,
+            mixup: 0.0,
+            class_balance: 0.0,
             distillation: None,
             quantization: Some(QuantizationAware::DEFAULT),
         }

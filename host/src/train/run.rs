@@ -22,7 +22,7 @@ use super::history::EpochRecord;
 use super::lanes::{self, LANES};
 use super::net::Net;
 use super::recipe::{OptimizerName, Recipe};
-use super::teacher::SoftLabels;
+use super::teacher::Teaching;
 use super::weights::Weights;
 use super::{TrainedNet, logits_of, rows_of};
 use crate::dataset::split::SplitError;
@@ -92,7 +92,7 @@ pub struct Job<'a> {
     /// Go on from this network's weights instead of fresh ones.
     pub start: Option<&'a TrainedNet>,
     /// What a teacher says of every training image, where the recipe distils.
-    pub teacher: Option<&'a SoftLabels>,
+    pub teacher: Option<&'a Teaching>,
 }
 
 /// Trains a network; `Ok(None)` means interrupted with a checkpoint written.
@@ -118,14 +118,21 @@ pub fn train(
     let validation = job.dataset.train.select(&parts.validation);
     let plan = Plan {
         samples: &job.dataset.train,
+        large: job.dataset.large.as_ref(),
         indices: &parts.train,
         batch_size: recipe.batch_size,
         augmentation: recipe.augmentation,
+        mixup: recipe.mixup,
         seed: recipe.seed,
         multiple: if has_lanes(job.architecture, &job.device) { LANES } else { 1 },
     };
     if plan.steps() == 0 {
         return Err(TrainError::Option("--batch-size and the training images must be at least 16"));
+    }
+    if recipe.augmentation.photo.is_some() && job.dataset.large.is_none() {
+        return Err(TrainError::Option(
+            "the recipe's augmentation of photographs needs a folder of pictures: --data FOLDER",
+        ));
     }
     let mut trainer = Trainer::new(job, plan)?;
     while trainer.state.epoch < recipe.epochs {
@@ -168,7 +175,17 @@ struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     average: Option<Weights>,
     best: Option<Weights>,
+    /// Weight of each class in the loss.
+    class_weights: Vec<f32>,
     state: State,
+}
+
+/// (mean count / count) to the power of `balance`, by class.
+fn class_weights(plan: &Plan<'_>, classes: usize, balance: f64) -> Vec<f32> {
+    let mut counts = vec![0usize; classes];
+    plan.indices.iter().for_each(|&index| counts[plan.samples.label(index)] += 1);
+    let mean = plan.indices.len() as f64 / classes.max(1) as f64;
+    counts.into_iter().map(|count| (mean / count.max(1) as f64).powf(balance) as f32).collect()
 }
 
 impl<'a> Trainer<'a> {
@@ -195,7 +212,9 @@ impl<'a> Trainer<'a> {
             history: Vec::new(),
         };
         let uses_lanes = plan.multiple == LANES;
-        let fresh = Self { job, plan, device, uses_lanes, net, optimizer, average, best: None, state };
+        let class_weights = class_weights(&plan, job.dataset.task.classes.len(), job.recipe.class_balance);
+        let fresh =
+            Self { job, plan, device, uses_lanes, net, optimizer, average, best: None, class_weights, state };
         if job.resume { fresh.resumed() } else { Ok(fresh) }
     }
 
@@ -261,6 +280,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let (recipe, count) = (self.job.recipe, batch.labels.len());
         let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
+        let taught = self.taught(batch);
         let logits = if self.uses_lanes {
             let images = interleaved(&batch.images, self.job.dataset.task.input, &self.device);
             self.net.forward_lanes(images, Mode::Train(step_seed))
@@ -271,7 +291,7 @@ impl<'a> Trainer<'a> {
             let images = TensorData::new(batch.images.clone(), [count, channels, height, width]);
             self.net.forward(Tensor::<4>::from_data(images, &self.device))
         };
-        let loss = self.loss(&logits, batch);
+        let loss = self.loss(&logits, batch, taught);
         let mean_loss = f64::from(loss.clone().into_scalar::<f32>());
         if !mean_loss.is_finite() {
             return Err(TrainError::Diverged(mean_loss, self.state.epoch + 1, recipe.learning_rate));
@@ -292,23 +312,79 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Cross-entropy with the labels, mixed with the teacher's where the recipe distils.
+    /// What the teachers say of a batch, `[n · classes]` probabilities at the recipe's temperature.
+    fn taught(&self, batch: &Batch) -> Option<Vec<f32>> {
+        let distillation = self.job.recipe.distillation.as_ref()?;
+        let temperature = distillation.temperature as f32;
+        match self.job.teacher? {
+            Teaching::Kept(labels) => Some(labels.probabilities(&batch.indices, temperature)),
+            Teaching::Live(teachers) => {
+                let (shape, device) = (self.job.dataset.task.input, &self.job.device);
+                let InputShape { height, width, channels } = shape;
+                let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
+                for teacher in teachers {
+                    let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
+                        teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
+                    } else {
+                        let sizes = [batch.labels.len(), channels, height, width];
+                        let images = TensorData::new(batch.images.clone(), sizes);
+                        teacher.net.forward(Tensor::<4>::from_data(images, device))
+                    };
+                    let shares = burn::tensor::activation::softmax(logits.div_scalar(temperature), 1);
+                    let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");
+                    mean.iter_mut()
+                        .zip(shares)
+                        .for_each(|(mean, share)| *mean += share / teachers.len() as f32);
+                }
+                Some(mean)
+            }
+        }
+    }
+
+    /// Cross-entropy with the labels, mixed with the teachers' where the recipe distils.
     ///
     /// (1 − w) · CE(y, p) + w · T² · CE(p_T(teacher), p_T) (Hinton, Vinyals, Dean, 2015).
-    fn loss(&self, logits: &Tensor<2>, batch: &Batch) -> Tensor<1> {
-        let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
-        let labels = Tensor::<1, Int>::from_data(labels, &self.device);
-        let hard = CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels);
-        let (Some(distillation), Some(teacher)) = (&self.job.recipe.distillation, self.job.teacher) else {
-            return hard;
+    fn loss(&self, logits: &Tensor<2>, batch: &Batch, taught: Option<Vec<f32>>) -> Tensor<1> {
+        let recipe = self.job.recipe;
+        let is_plain = recipe.label_smoothing == 0.0 && recipe.class_balance == 0.0 && batch.mixed.is_none();
+        let hard = if is_plain {
+            let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
+            let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+            CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels)
+        } else {
+            let targets = TensorData::new(self.targets(batch), logits.dims());
+            let targets = Tensor::<2>::from_data(targets, &self.device);
+            let total = targets.clone().sum();
+            (targets * log_softmax(logits.clone(), 1)).sum().neg() / total
         };
+        let (Some(distillation), Some(taught)) = (&recipe.distillation, taught) else { return hard };
         let (weight, temperature) = (distillation.weight, distillation.temperature);
-        let targets = teacher.probabilities(&batch.indices, temperature as f32);
-        let targets = TensorData::new(targets, logits.dims());
-        let targets = Tensor::<2>::from_data(targets, &self.device);
+        let targets = Tensor::<2>::from_data(TensorData::new(taught, logits.dims()), &self.device);
         let student = log_softmax(logits.clone().div_scalar(temperature), 1);
         let soft = (targets * student).sum_dim(1).mean().neg();
         hard * (1.0 - weight) as f32 + soft * (weight * temperature * temperature) as f32
+    }
+
+    /// Targets `[n · classes]`: smoothed, mixed as the images are, weighted by class.
+    fn targets(&self, batch: &Batch) -> Vec<f32> {
+        let classes = self.job.dataset.task.classes.len();
+        let smoothing = self.job.recipe.label_smoothing as f32;
+        let count = batch.labels.len();
+        let mut targets = vec![0.0; count * classes];
+        let mut add = |image: usize, label: i32, share: f32| {
+            let weight = share * self.class_weights[label as usize];
+            let row = &mut targets[image * classes..(image + 1) * classes];
+            row.iter_mut().for_each(|target| *target += weight * smoothing / classes as f32);
+            row[label as usize] += weight * (1.0 - smoothing);
+        };
+        for (image, &label) in batch.labels.iter().enumerate() {
+            let share = batch.mixed.unwrap_or(1.0);
+            add(image, label, share);
+            if share < 1.0 {
+                add(image, batch.labels[count - 1 - image], 1.0 - share);
+            }
+        }
+        targets
     }
 
     /// Learning rate of the current step.

@@ -11,6 +11,7 @@ use crate::dataset::augment::mirror;
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
 use crate::onnx::{int8, proto};
+use crate::task::Task;
 
 /// A trained network that teaches.
 #[derive(Debug, Clone)]
@@ -30,6 +31,15 @@ pub enum TeacherError {
     /// Its answers cannot be kept.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// What a student learns from besides the labels.
+#[derive(Debug, Clone)]
+pub enum Teaching {
+    /// Predictions for every training image, computed once.
+    Kept(SoftLabels),
+    /// Networks that see each augmented image (Beyer et al., 2022).
+    Live(Vec<TrainedNet>),
 }
 
 /// Logits of every image of a part, in its order.
@@ -85,6 +95,24 @@ impl SoftLabels {
             output.extend(mean);
         }
         output
+    }
+}
+
+impl Teacher {
+    /// Loads the network from its int8 file.
+    ///
+    /// # Errors
+    /// [`TeacherError`] with the path, also where it has other inputs or classes than `task`.
+    pub fn load(&self, task: &Task) -> Result<TrainedNet, TeacherError> {
+        let name = self.file.display().to_string();
+        let file = |problem: String| TeacherError::File(problem);
+        let model = proto::read(&self.file).map_err(|error| file(error.to_string()))?;
+        let network = int8::read(&model, &name).map_err(|error| file(error.to_string()))?;
+        if let Some(difference) = task.difference(&network.task) {
+            return Err(file(format!("{name}: it has {difference}")));
+        }
+        TrainedNet::from_quantized(&self.architecture, &network)
+            .map_err(|error| file(format!("{name}: {error}")))
     }
 }
 

@@ -13,7 +13,8 @@ pub(super) use options::TrainArgs;
 
 use super::progress::Progress;
 use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
-use crate::dataset::{Dataset, Kind};
+use crate::dataset::locate::Pictures;
+use crate::dataset::{Choice, Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
 use crate::evaluate::classification::ConfusionMatrix;
 use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
@@ -44,7 +45,7 @@ impl TrainArgs {
         let base = self.base()?;
         let recipe = self.recipe(&base)?;
         let device = self.backend.device().map_err(Failure::Usage)?;
-        let dataset = self.data.load(self.input(&base))?;
+        let dataset = self.source(&base).load(Pictures { shape: self.input(&base), for_training: true })?;
         if let Some(difference) = base.task.as_ref().and_then(|task| task.difference(&dataset.task)) {
             let problem = format!("{}: it has {difference}, which the recipe asks for", dataset.source);
             return Err(Failure::Usage(problem).into());
@@ -105,7 +106,22 @@ impl TrainArgs {
         let made = Made { network, onnx_sha256, int8_sha256, teachers };
         let manifest = self.manifest(&base, &architecture, recipe, &dataset, &dir, &outcome, made)?;
         let summary = Summary::new(&dir, &dataset, &outcome, &manifest);
-        if self.json { print_json(&summary) } else { print_summary(&summary, &manifest, &dir) }
+        if self.json {
+            print_json(&summary)
+        } else {
+            print_summary(&summary, &manifest, &dir, &self.data_options())
+        }
+    }
+
+    /// The options that name the data, for the commands to type next.
+    fn data_options(&self) -> String {
+        let custom = match self.data.dataset {
+            Choice::Custom => " --dataset custom",
+            Choice::Photos => " --dataset photos",
+            _ => "",
+        };
+        let folder = self.data.data.as_ref().map(|folder| options::quoted(&shown(folder)));
+        format!("{custom}{}", folder.map_or_else(String::new, |folder| format!(" --data {folder}")))
     }
 
     /// The output folder, known to be writable.
@@ -258,7 +274,7 @@ fn judge(
 /// Pairs of classes kept in the manifest.
 const CONFUSIONS: usize = 8;
 
-fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Result<()> {
+fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir, data: &str) -> Result<()> {
     print_line(format_args!("\n{} on {}", summary.model, summary.dataset))?;
     print_line(format_args!(
         "  validation {:.2} % (epoch {} of {}), test float {:.2} %, int8 {:.2} %",
@@ -270,7 +286,7 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Resu
     ))?;
     if let Some(calibration) = &manifest.calibration {
         print_line(format_args!(
-            "  confidences: temperature {:.2}, calibration error {:.2} % ({:.2} % without); sure of {:.1} % of the images, {:.2} % of those right",
+            "  calibration: temperature {:.2}, ECE {:.2} % ({:.2} % without); {:.1} % of the test images answered as sure, {:.2} % of those right",
             calibration.temperature,
             100.0 * calibration.ece,
             100.0 * calibration.ece_plain,
@@ -287,11 +303,8 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir) -> Resu
         print_line(format_args!("  {file}"))?;
     }
     let path = shown(dir.path());
-    let data = match summary.dataset.as_str() {
-        "drawn" => " --dataset drawn",
-        "custom" => " --data FOLDER",
-        _ => "",
-    };
+    let data = if summary.dataset == "drawn" { " --dataset drawn" } else { data };
+    let path = options::quoted(&path);
     print_line("\nnext:")?;
     print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
     print_line(format_args!(

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::super::{DataArgs, Failure};
+use crate::dataset::Choice;
 use crate::model_dir::ModelDir;
 use crate::train::Recipe;
 use crate::train::device::Backend;
@@ -54,7 +55,7 @@ pub(in crate::cli) struct TrainArgs {
     /// Seed of the split alone, as a student must keep its teachers' split [default: the seed]
     #[arg(long, value_name = "SEED")]
     split_seed: Option<u64>,
-    /// Step rule [default: adam-w, article adam]
+    /// Optimizer [default: adam-w, article adam]
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerName>,
     /// Decoupled weight decay [default: 0.02, article 0]
@@ -75,7 +76,7 @@ pub(in crate::cli) struct TrainArgs {
     /// Side of that square
     #[arg(long, value_name = "PIXELS", default_value_t = 8)]
     cutout_side: usize,
-    /// Passes with rounded weights and activations, 0 for none [default: 1, article 0]
+    /// Epochs of quantization-aware training, 0 for none [default: 1, article 0]
     #[arg(long, value_name = "EPOCHS")]
     rounding_epochs: Option<usize>,
     /// Highest learning rate of those
@@ -102,7 +103,7 @@ pub(in crate::cli) struct TrainArgs {
     /// One JSON document at the end instead of text
     #[arg(long)]
     pub(super) json: bool,
-    /// Keep the manifest as models/ablations/NAME.json, for the table of what paid
+    /// Keep the manifest as models/ablations/NAME.json, for the table of ablations
     #[arg(long, value_name = "NAME", value_parser = ablation_name)]
     pub(super) ablation: Option<String>,
 }
@@ -138,8 +139,17 @@ impl TrainArgs {
             None => {
                 let network = self.net.clone().unwrap_or_else(|| "small".into());
                 let recipe = Recipe::of_network(&network)?;
-                Ok(RecipeFile { network, task: None, recipe })
+                Ok(RecipeFile { network, dataset: None, task: None, recipe })
             }
+        }
+    }
+
+    /// Where the data come from: what the options say, else the recipe.
+    pub(super) fn source(&self, base: &RecipeFile) -> DataArgs {
+        let is_unnamed = self.data.dataset == Choice::Auto && self.data.data.is_none();
+        match base.dataset {
+            Some(dataset) if is_unnamed => DataArgs { dataset, ..self.data.clone() },
+            _ => self.data.clone(),
         }
     }
 
@@ -221,8 +231,11 @@ impl TrainArgs {
             None => format!("--net {}", base.network),
         };
         let mut command = format!("cargo run -p host -- train {which}");
+        if matches!(self.data.dataset, Choice::Custom | Choice::Photos) {
+            command += &format!(" --dataset {}", value_name(&self.data.dataset));
+        }
         if let Some(folder) = &self.data.data {
-            command += &format!(" --data {}", folder.display());
+            command += &format!(" --data {}", quoted(&folder.display().to_string()));
         }
         if let Some(InputShape { height, width, channels }) = self.input {
             command += &format!(" --input {height}x{width}x{channels}");
@@ -268,9 +281,21 @@ impl TrainArgs {
         }
         match &self.ablation {
             Some(ablation) => command + &format!(" --ablation {ablation}"),
-            None => command + &format!(" --out models/{}", dir.name()),
+            None => command + &format!(" --out {}", quoted(&shown_in_project(dir))),
         }
     }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = word.chars().all(|letter| letter.is_alphanumeric() || "/._-+:=,".contains(letter));
+    if is_plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// A model's folder relative to the project where it lies inside.
+fn shown_in_project(dir: &ModelDir) -> String {
+    let path = std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().into());
+    path.strip_prefix(crate::project_root()).unwrap_or(&path).display().to_string()
 }
 
 /// Name of a clap value on the command line.

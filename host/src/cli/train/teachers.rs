@@ -6,11 +6,11 @@ use super::super::{Failure, remark};
 use crate::dataset::Dataset;
 use crate::model_dir::{ModelDir, TeacherAccuracies};
 use crate::train::Recipe;
-use crate::train::teacher::{SoftLabels, Teacher};
+use crate::train::teacher::{SoftLabels, Teacher, Teaching};
 
 /// What the recipe's teachers say of the training images, and how good they are; computed once, kept under
 /// `target/`.
-pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabels, TeacherAccuracies)>> {
+pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching, TeacherAccuracies)>> {
     let Some(distillation) = &recipe.distillation else { return Ok(None) };
     let folder = crate::project_root().join("target/teachers");
     let mut teachers = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabe
         let architecture = manifest.architecture().with_context(|| format!("the teacher {name}"))?;
         teachers.push(Teacher { architecture, file: dir.int8_onnx() });
     }
-    remark(format_args!("asking {}", distillation.teachers.join(" and ")));
+    remark(format_args!("computing teacher predictions: {}", distillation.teachers.join(", ")));
     let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
     let kept = recipe.split(dataset)?.validation;
     let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
@@ -42,5 +42,10 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(SoftLabe
         "together they are right on {:.2} % of the validation images",
         100.0 * accuracies.validation
     ));
-    Ok(Some((labels, accuracies)))
+    if recipe.augmentation.photo.is_some() {
+        // No image is seen twice alike: the teachers look at what the student sees.
+        let nets = teachers.iter().map(|teacher| teacher.load(&dataset.task)).collect::<Result<_, _>>()?;
+        return Ok(Some((Teaching::Live(nets), accuracies)));
+    }
+    Ok(Some((Teaching::Kept(labels), accuracies)))
 }

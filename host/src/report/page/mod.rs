@@ -66,7 +66,7 @@ impl Report<'_> {
             ("judged", "How good it is", self.judged()),
             ("seen", "What it sees", self.seen()),
             ("photos", "Photos", self.photographs()),
-            ("robust", "Bad pictures", self.robustness()),
+            ("robust", "Corrupted pictures", self.robustness()),
             ("chip", "On the chip", self.chip()),
             ("others", "Beside the others", self.others()),
         ];
@@ -120,7 +120,7 @@ impl Report<'_> {
             let instructions = device.instructions_per_image.unwrap_or(0.0);
             figures.push(("instructions on a Cortex-M4", format!("{:.2} M", instructions / 1e6)));
             figures.push((
-                "logits unlike the desktop's",
+                "images whose chip logits differ",
                 format!("{} of {}", device.mismatches, grouped(device.images)),
             ));
         }
@@ -137,7 +137,7 @@ impl Report<'_> {
             vec!["seed".into(), manifest.seed.to_string()],
             vec!["epochs, batch".into(), format!("{}, {}", recipe.epochs, recipe.batch_size)],
             vec![
-                "steps".into(),
+                "optimizer".into(),
                 format!(
                     "{:?}, rate {}, {:?}, decay {}",
                     recipe.optimizer, recipe.learning_rate, recipe.schedule, recipe.weight_decay
@@ -182,10 +182,10 @@ impl Report<'_> {
             rows.push(vec!["teachers".into(), words]);
         }
         rows.push(vec![
-            "rounding".into(),
+            "quantization".into(),
             match recipe.quantization {
                 Some(rounding) => format!(
-                    "{} epochs with {}-bit weights, rounded as on the chip",
+                    "{} epochs of quantization-aware training with {}-bit weights",
                     rounding.epochs, rounding.weight_bits
                 ),
                 None => format!(
@@ -243,7 +243,7 @@ impl Report<'_> {
                 p {
                     "At temperature " (format!("{:.2}", calibration.temperature)) " the expected calibration error is "
                     (percent(calibration.ece)) ", without it " (percent(calibration.ece_plain))
-                    ". Sure of " (percent(calibration.coverage)) " of the test images, right on "
+                    ". " (percent(calibration.coverage)) " of the test images are answered as sure, right on "
                     (percent(calibration.answered_accuracy)) " of those."
                 }
             }
@@ -282,18 +282,18 @@ impl Report<'_> {
             h3 { "The worst mistakes" }
             @if worst.is_empty() { p { "There are none." } } @else {
                 figure {
-                    (canvas(&self.answers(&worst), &format!("The surest wrong answers: {}", self.in_words(&worst))))
-                    figcaption { "Wrong answers, the surest first." }
+                    (canvas(&self.answers(&worst), &format!("Wrong answers with the highest probability: {}", self.in_words(&worst))))
+                    figcaption { "Wrong answers by falling probability." }
                 }
             }
-            h3 { "What rounding changes" }
+            h3 { "int8 against float" }
             @match &flips {
                 None => p { "The float file is not kept beside this model." },
-                Some(flips) if flips.is_empty() => p { "Every image is answered as by the float network." },
+                Some(flips) if flips.is_empty() => p { "int8 and float give every image the same class." },
                 Some(flips) => {
-                    p { (flips.len()) " of " (self.test.len()) " images are answered otherwise than by the float network." }
+                    p { (flips.len()) " of " (self.test.len()) " images get another class than from the float network." }
                     @let shown = &flips[..flips.len().min(SHOWN)];
-                    figure { (canvas(&self.answers(shown), &format!("Images that rounding changes: {}", self.in_words(shown)))) }
+                    figure { (canvas(&self.answers(shown), &format!("Images that int8 and float disagree on: {}", self.in_words(shown)))) }
                 },
             }
         }
@@ -436,7 +436,7 @@ impl Report<'_> {
                 &["model", "float", "int8", "weights B", "activations B", "MACs", "instructions"],
                 &rows,
             ))
-            h3 { "What paid" }
+            h3 { "Ablations" }
             (table(
                 "Runs that differ from a recipe in one thing; test accuracies stand with the recipes only",
                 &["network", "what differs", "runs", "validation", "int8, test"],
