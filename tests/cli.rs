@@ -140,7 +140,7 @@ fn a_recipe_file_may_name_a_teacher() {
     let command = ModelDir::new(&out.path().join("labels")).manifest().unwrap().command;
     assert!(command.contains("--teachers none --out"), "{command}");
     fails(host().args(["train", "--teacher-weight", "0.5"]), 2, &["--teachers"]);
-    fails(&mut train("lost", Some("nobody")), 1, &["nobody", "manifest.json"]);
+    fails(&mut train("lost", Some("nobody")), 3, &["nobody", "manifest.json"]);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn damaged_models_and_checkpoints_are_named() {
     std::fs::write(copy.join("checkpoint.bin"), b"no checkpoint").unwrap();
     let resume = ["train", "--resume", "--out"];
     fails(custom(host().args(resume).arg(&copy), data.path()), 1, &["checkpoint.bin", "magic number"]);
-    fails(host().args(["verify", "--model", "models/nowhere"]), 1, &["models/nowhere"]);
+    fails(host().args(["verify", "--model", "models/nowhere"]), 3, &["models/nowhere"]);
     fails(host().args(["device", "hil", "--port", "/dev/nowhere"]), 5, &["/dev/nowhere"]);
 }
 

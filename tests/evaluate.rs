@@ -104,7 +104,7 @@ fn every_engine_evaluates_or_says_what_is_missing() {
     if have("every_engine_evaluates_or_says_what_is_missing", &[Need::Ort]) {
         assert_eq!(burn, accuracy("ort"));
     }
-    fails(&mut run_of("/nowhere", "integer"), 1, &["/nowhere"]);
+    fails(&mut run_of("/nowhere", "integer"), 3, &["/nowhere"]);
 }
 
 #[test]

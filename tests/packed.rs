@@ -131,11 +131,11 @@ fn run(operator: Operator<'_>, input: &[i8]) -> Vec<i8> {
 /// What the reference makes of the layer, maximum pooled if asked for.
 fn reference(layer: Layer<'_>, input: &[i8], pool: Option<MaxPool>) -> Vec<i8> {
     let mut output = vec![0; layer.output_len()];
-    layer.run(input, &mut output);
+    layer.run(input, &[], &mut output);
     let Some(pool) = pool else { return output };
     let pool = Layer::MaxPool(pool);
     let mut pooled = vec![0; pool.output_len()];
-    pool.run(&output, &mut pooled);
+    pool.run(&output, &[], &mut pooled);
     pooled
 }
 

@@ -9,7 +9,7 @@ use crate::nn::kernel::packed::{
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
-use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
 use crate::nn::requantize::Requantization;
@@ -46,137 +46,123 @@ pub const CONFIDENCE_MULTIPLIER: i64 = 127867765;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
 pub const UNSURE_BELOW: u16 = 246;
 
-static WEIGHT_FILE: Aligned<61580> = Aligned(*include_bytes!("weights.bin"));
+static WEIGHT_FILE: Aligned<62216> = Aligned(*include_bytes!("weights.bin"));
 const WORDS: &[u32] = WEIGHT_FILE.words();
 
-// copy
+// copy 3→4
 const STEP0: Step<'static> = Step {
-    operator: Operator::Copy(6912),
+    operator: Operator::Spread(2304),
     input: 0,
-    output: 0,
-    scratch: 1728,
+    output: 8568,
+    scratch: 4446,
 };
 
-static MULTIPLIERS1: [i32; 12] = [4325532, 7480496, 17968474, 10597604, 3913775, 1499338, 16053298, 9549288, 11822487, 12784817, 7647720, 4591878];
-
-static BIAS1: [i32; 12] = [-8797, 12949, 2752, 13932, 5104, -64127, -252, 8858, 4285, 4747, 6600, -1156];
-
-// scalar
+// conv 2×4 wide + pool
 const STEP1: Step<'static> = Step {
-    operator: Operator::Scalar(Layer::Conv2d(Conv2d {
+    operator: Operator::Conv(PackedConv {
         window: Window { in_height: 48, in_width: 48, out_height: 48, out_width: 48, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
-        in_channels: 3,
+        in_channels: 4,
         out_channels: 12,
-        weights: part(of_words(WORDS), 0, 324),
-        bias: &BIAS1,
+        packing: Packing::Wide,
+        constants: part(WORDS, 0, 240),
         input_zero_point: -128,
-        requantization: Requantization { multipliers: &MULTIPLIERS1, zero_point: -128, min: -128, max: 127 },
-    })),
-    input: 0,
-    output: 6912,
-    scratch: 8640,
-};
-
-// max-pool
-const STEP2: Step<'static> = Step {
-    operator: Operator::MaxPool(MaxPool {
-        window: Window { in_height: 48, in_width: 48, out_height: 24, out_width: 24, kernel_height: 2, kernel_width: 2, stride_y: 2, stride_x: 2, pad_top: 0, pad_left: 0 },
-        channels: 12,
+        output: Output { zero_point: -128, min: -128, max: 127 },
+        pool: true,
     }),
-    input: 6912,
-    output: 6900,
-    scratch: 8640,
+    input: 8568,
+    output: 8376,
+    scratch: 4446,
 };
 
 // Winograd F(4×4)
-const STEP3: Step<'static> = Step {
+const STEP2: Step<'static> = Step {
     operator: Operator::Winograd(WinogradConv {
         window: Window { in_height: 24, in_width: 24, out_height: 24, out_width: 24, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 12,
         out_channels: 24,
         tile: 4,
-        constants: part(WORDS, 81, 5232),
+        constants: part(WORDS, 240, 5232),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
     }),
-    input: 6900,
-    output: 13812,
-    scratch: 6909,
+    input: 8376,
+    output: 24,
+    scratch: 3822,
 };
 
 // max-pool
-const STEP4: Step<'static> = Step {
+const STEP3: Step<'static> = Step {
     operator: Operator::MaxPool(MaxPool {
         window: Window { in_height: 24, in_width: 24, out_height: 12, out_width: 12, kernel_height: 2, kernel_width: 2, stride_y: 2, stride_x: 2, pad_top: 0, pad_left: 0 },
         channels: 24,
     }),
-    input: 13812,
-    output: 13788,
-    scratch: 6909,
+    input: 24,
+    output: 0,
+    scratch: 3462,
 };
 
 // conv 2×4 wide + pool
-const STEP5: Step<'static> = Step {
+const STEP4: Step<'static> = Step {
     operator: Operator::Conv(PackedConv {
         window: Window { in_height: 12, in_width: 12, out_height: 12, out_width: 12, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 1, pad_left: 1 },
         in_channels: 24,
         out_channels: 36,
         packing: Packing::Wide,
-        constants: part(WORDS, 5313, 3960),
+        constants: part(WORDS, 5472, 3960),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: true,
     }),
-    input: 13788,
-    output: 13776,
-    scratch: 4311,
+    input: 0,
+    output: 3456,
+    scratch: 1188,
 };
 
 // conv 2×4
-const STEP6: Step<'static> = Step {
+const STEP5: Step<'static> = Step {
     operator: Operator::Conv(PackedConv {
         window: Window { in_height: 6, in_width: 6, out_height: 4, out_width: 4, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 0, pad_left: 0 },
         in_channels: 36,
         out_channels: 44,
         packing: Packing::Paired,
-        constants: part(WORDS, 9273, 3652),
+        constants: part(WORDS, 9432, 3652),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: false,
     }),
-    input: 13776,
-    output: 13760,
-    scratch: 3768,
+    input: 3456,
+    output: 3440,
+    scratch: 1188,
 };
 
 // conv 2×4 nibble
-const STEP7: Step<'static> = Step {
+const STEP6: Step<'static> = Step {
     operator: Operator::Conv(PackedConv {
         window: Window { in_height: 4, in_width: 4, out_height: 2, out_width: 2, kernel_height: 3, kernel_width: 3, stride_y: 1, stride_x: 1, pad_top: 0, pad_left: 0 },
         in_channels: 44,
         out_channels: 40,
         packing: Packing::Nibble,
-        constants: part(WORDS, 12925, 2060),
+        constants: part(WORDS, 13084, 2060),
         input_zero_point: -128,
         output: Output { zero_point: -128, min: -128, max: 127 },
         pool: false,
     }),
-    input: 13760,
-    output: 13760,
-    scratch: 3616,
+    input: 3440,
+    output: 3440,
+    scratch: 1036,
 };
 
 // dense 8
-const STEP8: Step<'static> = Step {
+const STEP7: Step<'static> = Step {
     operator: Operator::Logits(PackedDense {
         in_features: 160,
         out_features: 10,
-        constants: part(WORDS, 14985, 410),
+        constants: part(WORDS, 15144, 410),
         output: None,
     }),
-    input: 13760,
+    input: 3440,
     output: 0,
-    scratch: 3480,
+    scratch: 900,
 };
 
 const STEPS: &[Step<'static>] = &[
@@ -188,7 +174,6 @@ const STEPS: &[Step<'static>] = &[
     STEP5,
     STEP6,
     STEP7,
-    STEP8,
 ];
 /// The steps, checked when this is compiled.
 pub const PLAN: Plan<'static> = match Plan::new(STEPS) {
@@ -221,5 +206,4 @@ pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &m
     STEP5.run(image, words, logits);
     STEP6.run(image, words, logits);
     STEP7.run(image, words, logits);
-    STEP8.run(image, words, logits);
 }

@@ -9,7 +9,7 @@ use crate::nn::kernel::packed::{
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
-use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
 use crate::nn::requantize::Requantization;

@@ -1,7 +1,8 @@
 //! Memory of the reference: activations take turns at the two ends of a run of bytes.
 //!
 //! In a chain an activation lives from the layer that writes it to the layer that reads it, so two are
-//! alive at a time, and the largest neighbouring pair decides the size. [Plans](super::plan) do with less.
+//! alive at a time, and the largest neighbouring pair decides the size. What a later layer adds is copied to a
+//! place of its own behind them. [Plans](super::plan) do with less.
 
 use super::layer::Layer;
 
@@ -35,6 +36,38 @@ pub const fn place(layers: &[Layer<'_>], index: usize) -> Place {
     let len = layers[index].output_len();
     let offset = if index.is_multiple_of(2) { 0 } else { arena_bytes(layers) - len };
     Place { offset, len }
+}
+
+/// Whether a later layer adds the output of layer `index`.
+pub const fn is_kept(layers: &[Layer<'_>], index: usize) -> bool {
+    let mut later = index + 1;
+    while later < layers.len() {
+        if let Some(other) = layers[later].other()
+            && other == index
+        {
+            return true;
+        }
+        later += 1;
+    }
+    false
+}
+
+/// Returns the bytes of all outputs that later layers add.
+pub const fn kept_bytes(layers: &[Layer<'_>]) -> usize {
+    kept(layers, layers.len()).start
+}
+
+/// Returns where the output of layer `index` is kept, counted from the first output kept.
+pub const fn kept(layers: &[Layer<'_>], index: usize) -> core::ops::Range<usize> {
+    let (mut start, mut at) = (0, 0);
+    while at < index {
+        if is_kept(layers, at) {
+            start += layers[at].output_len();
+        }
+        at += 1;
+    }
+    let len = if index < layers.len() { layers[index].output_len() } else { 0 };
+    start..start + len
 }
 
 /// Borrows the activation at `from` for reading and the one at `to` for writing.

@@ -4,7 +4,7 @@
 //! chosen set and is inlined, so constants in generated code reach the kernel's loops.
 
 use super::kernel::scalar as kernel;
-use super::requantize::Requantization;
+use super::requantize::{Requantization, requantize};
 use super::window::Window;
 
 /// 2-D convolution with folded bias and requantization.
@@ -80,6 +80,52 @@ pub struct AveragePool<'a> {
     pub requantization: Requantization<'a>,
 }
 
+/// Sum of the activation before and of an earlier layer's output: the end of a residual block.
+///
+/// `acc = (x_q − zero) · factor + (y_q − zero) · factor`, requantized by one multiplier for all channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Add {
+    /// Activations of each input and of the output.
+    pub len: usize,
+    /// Channels, the last axis of all three.
+    pub channels: usize,
+    /// Position in the chain of the layer whose output is added.
+    pub other: usize,
+    /// Zero points: of the activation before, of the other one.
+    pub zero_points: [i8; 2],
+    /// s / max(s) · 2¹⁶ of both inputs' scales, rounded: 1..=2¹⁶, so that sums stay below 2²⁶.
+    pub factors: [i32; 2],
+    /// max(s) / s_out · 2⁻¹⁶ · 2³².
+    pub multiplier: i32,
+    /// Zero point of the output.
+    pub zero_point: i8,
+    /// Lowest output.
+    pub min: i8,
+    /// Highest output.
+    pub max: i8,
+}
+
+impl Add {
+    /// Adds two activations.
+    #[inline(always)]
+    pub const fn sum(&self, x_q: i8, y_q: i8) -> i8 {
+        let [zero_x, zero_y] = self.zero_points;
+        let [factor_x, factor_y] = self.factors;
+        let acc = (x_q as i32 - zero_x as i32) * factor_x + (y_q as i32 - zero_y as i32) * factor_y;
+        requantize(acc, self.multiplier, self.zero_point, self.min, self.max)
+    }
+
+    /// Whether the factors are in their range and the length is whole channels.
+    pub const fn is_consistent(&self) -> bool {
+        let [x, y] = self.factors;
+        let fits = 0 < x && x <= FACTOR_ONE && 0 < y && y <= FACTOR_ONE && self.multiplier > 0;
+        fits && self.channels > 0 && self.len > 0 && self.len.is_multiple_of(self.channels)
+    }
+}
+
+/// The larger of an [`Add`]'s factors.
+pub const FACTOR_ONE: i32 = 1 << 16;
+
 /// Any layer but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer<'a> {
@@ -93,6 +139,8 @@ pub enum Layer<'a> {
     MaxPool(MaxPool),
     /// Average pooling.
     AveragePool(AveragePool<'a>),
+    /// Sum with an earlier layer's output.
+    Add(Add),
 }
 
 impl Conv2d<'_> {
@@ -167,6 +215,7 @@ impl Layer<'_> {
             Layer::Dense(layer) => layer.in_features,
             Layer::MaxPool(layer) => layer.window.in_pixels() * layer.channels,
             Layer::AveragePool(layer) => layer.window.in_pixels() * layer.channels,
+            Layer::Add(layer) => layer.len,
         }
     }
 
@@ -178,6 +227,7 @@ impl Layer<'_> {
             Layer::Dense(layer) => layer.out_features,
             Layer::MaxPool(layer) => layer.window.out_pixels() * layer.channels,
             Layer::AveragePool(layer) => layer.window.out_pixels() * layer.channels,
+            Layer::Add(layer) => layer.len,
         }
     }
 
@@ -189,7 +239,7 @@ impl Layer<'_> {
             }
             Layer::DepthwiseConv2d(layer) => layer.window.out_pixels() * layer.window.taps() * layer.channels,
             Layer::Dense(layer) => layer.in_features * layer.out_features,
-            Layer::MaxPool(_) | Layer::AveragePool(_) => 0,
+            Layer::MaxPool(_) | Layer::AveragePool(_) | Layer::Add(_) => 0,
         }
     }
 
@@ -205,7 +255,7 @@ impl Layer<'_> {
             Layer::Dense(layer) => {
                 (layer.weights.len(), layer.bias.len() + layer.requantization.multipliers.len())
             }
-            Layer::MaxPool(_) => (0, 0),
+            Layer::MaxPool(_) | Layer::Add(_) => (0, 0),
             Layer::AveragePool(layer) => (0, layer.requantization.multipliers.len()),
         };
         weights + 4 * words
@@ -221,15 +271,26 @@ impl Layer<'_> {
             }
             Layer::MaxPool(layer) => layer.channels > 0,
             Layer::AveragePool(layer) => layer.channels > 0 && !layer.requantization.multipliers.is_empty(),
+            Layer::Add(layer) => layer.is_consistent(),
+        }
+    }
+
+    /// Returns the position of the layer whose output is read besides; `None` for all but [`Layer::Add`].
+    pub const fn other(&self) -> Option<usize> {
+        match self {
+            Layer::Add(layer) => Some(layer.other),
+            _ => None,
         }
     }
 
     /// Runs the layer.
     ///
-    /// * `input`: [`Layer::input_len`] activations, `output`: [`Layer::output_len`] activations.
+    /// * `input`: [`Layer::input_len`] activations, `other`: as many of [`Layer::other`], nothing where there is
+    ///   none, `output`: [`Layer::output_len`] activations.
     #[inline(always)]
-    pub fn run(&self, input: &[i8], output: &mut [i8]) {
+    pub fn run(&self, input: &[i8], other: &[i8], output: &mut [i8]) {
         match self {
+            Layer::Add(layer) => kernel::add(layer, input, other, output),
             Layer::Conv2d(layer) => layer.run(input, output),
             Layer::DepthwiseConv2d(layer) => layer.run(input, output),
             Layer::Dense(layer) => layer.run(input, output),

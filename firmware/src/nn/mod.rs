@@ -44,6 +44,11 @@ pub enum NetworkError {
         /// Activations there are.
         have: usize,
     },
+    /// Layer `index` adds the output of a layer that does not come before it, or has another length.
+    BadSum {
+        /// Position in the chain.
+        index: usize,
+    },
     /// The last layer yields fewer than two logits, or more than [`MAX_CLASSES`].
     BadClassCount {
         /// Logits it yields.
@@ -59,6 +64,9 @@ impl core::fmt::Display for NetworkError {
             }
             Self::Mismatch { index, reads, have } => {
                 write!(f, "layer {index} reads {reads} activations, but there are {have}")
+            }
+            Self::BadSum { index } => {
+                write!(f, "layer {index} adds no earlier layer's output of its own length")
             }
             Self::BadClassCount { have } => {
                 write!(f, "the last layer yields {have} logits; a classifier has 2 to {MAX_CLASSES}")
@@ -134,6 +142,11 @@ impl<'a> Network<'a> {
             if layers[index].input_len() != have {
                 return Err(NetworkError::Mismatch { index, reads: layers[index].input_len(), have });
             }
+            if let Some(other) = layers[index].other()
+                && (other >= index || layers[other].output_len() != have)
+            {
+                return Err(NetworkError::BadSum { index });
+            }
             have = layers[index].output_len();
             index += 1;
         }
@@ -146,7 +159,7 @@ impl<'a> Network<'a> {
         if last.out_features < 2 || last.out_features > MAX_CLASSES {
             return Err(NetworkError::BadClassCount { have: last.out_features });
         }
-        Ok(Self { layers, last, arena_bytes: ends::arena_bytes(layers) })
+        Ok(Self { layers, last, arena_bytes: ends::arena_bytes(layers) + ends::kept_bytes(layers) })
     }
 
     /// Returns the values of an input: height × width × channels.
@@ -236,6 +249,7 @@ impl<'a> Network<'a> {
         check_lengths(self.input_len(), input, self.classes(), logits)?;
         let too_small = InferError::ArenaTooSmall { need: self.arena_bytes, have: arena.len() };
         let arena = arena.get_mut(..self.arena_bytes).ok_or(too_small)?;
+        let (arena, kept) = arena.split_at_mut_checked(ends::arena_bytes(self.layers)).ok_or(too_small)?;
         let mut from: Option<Place> = None;
         for (index, layer) in self.layers.iter().enumerate() {
             let to = ends::place(self.layers, index);
@@ -243,8 +257,16 @@ impl<'a> Network<'a> {
                 None => (input, arena.get_mut(to.offset..to.offset + to.len).ok_or(too_small)?),
                 Some(from) => ends::pair(arena, from, to).ok_or(too_small)?,
             };
-            layer.run(read, write);
+            let other = match layer.other() {
+                Some(other) => kept.get(ends::kept(self.layers, other)).ok_or(too_small)?,
+                None => &[],
+            };
+            layer.run(read, other, write);
             watch(index, write);
+            if ends::is_kept(self.layers, index) {
+                let place = kept.get_mut(ends::kept(self.layers, index)).ok_or(too_small)?;
+                place.copy_from_slice(write);
+            }
             from = Some(to);
         }
         let read = match from {

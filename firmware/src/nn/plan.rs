@@ -14,9 +14,9 @@ use super::kernel::packed::conv::PackedConv;
 use super::kernel::packed::dense::PackedDense;
 use super::kernel::packed::plane::PlaneConv;
 use super::kernel::packed::winograd::WinogradConv;
-use super::kernel::packed::{Memory, pool};
+use super::kernel::packed::{Memory, add, pool};
 use super::kernel::routines::Packing;
-use super::layer::{AveragePool, Dense, Layer, MaxPool};
+use super::layer::{Add, AveragePool, Dense, Layer, MaxPool};
 use crate::bytes::of_words_mut;
 
 /// What a step computes, and with which kernel.
@@ -41,6 +41,20 @@ pub enum Operator<'a> {
     Dense(PackedDense<'a>),
     /// Fully connected, last: sums are the logits.
     Logits(PackedDense<'a>),
+    /// Copies its input to byte `kept`, for an [`Operator::Add`] later on; the input stays the activation.
+    Keep {
+        /// Activations, a multiple of 4.
+        len: usize,
+        /// First byte of the copy.
+        kept: usize,
+    },
+    /// Sum with what an [`Operator::Keep`] copied to byte `kept`, in place.
+    Add {
+        /// The sum.
+        layer: Add,
+        /// First byte of what is added.
+        kept: usize,
+    },
     /// Maximum pooling.
     MaxPool(MaxPool),
     /// Average pooling.
@@ -88,7 +102,7 @@ pub enum PlanError {
         /// Position in the plan.
         index: usize,
     },
-    /// Step `index` would overwrite what it or its kernel still needs, or leave the arena.
+    /// Step `index` would overwrite what it or a later step still needs, or leave the arena.
     Misplaced {
         /// Position in the plan.
         index: usize,
@@ -120,6 +134,8 @@ impl Operator<'_> {
             Operator::Conv(layer) => layer.input_len(),
             Operator::Winograd(layer) => layer.input_len(),
             Operator::Dense(layer) | Operator::Logits(layer) => layer.in_features,
+            Operator::Keep { len, .. } => *len,
+            Operator::Add { layer, .. } => layer.len,
             Operator::MaxPool(layer) => layer.window.in_pixels() * layer.channels,
             Operator::AveragePool(layer) => layer.window.in_pixels() * layer.channels,
             Operator::Scalar(layer) => layer.input_len(),
@@ -137,6 +153,8 @@ impl Operator<'_> {
             Operator::Conv(layer) => layer.output_len(),
             Operator::Winograd(layer) => layer.output_len(),
             Operator::Dense(layer) => layer.out_features,
+            Operator::Keep { len, .. } => *len,
+            Operator::Add { layer, .. } => layer.len,
             Operator::MaxPool(layer) => layer.window.out_pixels() * layer.channels,
             Operator::AveragePool(layer) => layer.window.out_pixels() * layer.channels,
             Operator::Scalar(layer) => layer.output_len(),
@@ -164,7 +182,7 @@ impl Operator<'_> {
             | Operator::Image(_)
             | Operator::Logits(_)
             | Operator::ScalarLogits(_) => Overlap::Free,
-            Operator::Depthwise(_) => Overlap::InPlace,
+            Operator::Depthwise(_) | Operator::Keep { .. } | Operator::Add { .. } => Overlap::InPlace,
             // The buffer lies above all outputs.
             Operator::Chain(layer) => Overlap::Below(layer.second.output_len()),
             Operator::Conv(layer) => Overlap::Below(layer.overlap()),
@@ -193,12 +211,15 @@ impl Operator<'_> {
             Operator::Logits(layer) => {
                 layer.is_consistent() && layer.output.is_none() && is_class_count(layer.out_features)
             }
+            Operator::Keep { len, .. } => *len > 0 && len.is_multiple_of(4),
+            Operator::Add { layer, .. } => layer.is_consistent() && layer.len.is_multiple_of(4),
             Operator::MaxPool(layer) => pool::fits(layer.channels, layer.window.taps()),
             Operator::AveragePool(layer) => {
                 pool::fits(layer.channels, layer.window.taps())
                     && !layer.requantization.multipliers.is_empty()
             }
-            Operator::Scalar(layer) => layer.is_consistent(),
+            // A sum needs a second input: `Operator::Add` has it.
+            Operator::Scalar(layer) => layer.is_consistent() && layer.other().is_none(),
             Operator::ScalarLogits(layer) => layer.is_consistent() && is_class_count(layer.out_features),
         }
     }
@@ -257,6 +278,8 @@ impl Operator<'_> {
             Operator::Winograd(WinogradConv { tile: 2, .. }) => "Winograd F(2×2)",
             Operator::Winograd(_) => "Winograd F(4×4)",
             Operator::Dense(_) | Operator::Logits(_) => "dense 8",
+            Operator::Keep { .. } => "keep",
+            Operator::Add { .. } => "add",
             Operator::MaxPool(_) => "max-pool",
             Operator::AveragePool(_) => "average-pool",
             Operator::Scalar(_) | Operator::ScalarLogits(_) => "scalar",
@@ -310,6 +333,12 @@ impl Step<'_> {
             Operator::Conv(layer) => layer.run(Memory { activations, input, output, scratch }),
             Operator::Winograd(layer) => layer.run(Memory { activations, input, output, scratch }),
             Operator::Dense(layer) => layer.run(Memory { activations, input, output, scratch }),
+            Operator::Keep { len, kept } => {
+                add::keep(*len, *kept, Memory { activations, input, output, scratch });
+            }
+            Operator::Add { layer, kept } => {
+                add::add(layer, *kept, Memory { activations, input, output, scratch });
+            }
             Operator::MaxPool(layer) => pool::max_pool(layer, Memory { activations, input, output, scratch }),
             Operator::AveragePool(layer) => {
                 pool::average_pool(layer, Memory { activations, input, output, scratch });
@@ -324,7 +353,7 @@ impl Step<'_> {
                 let from = Place { offset: input, len: layer.input_len() };
                 let to = Place { offset: output, len: layer.output_len() };
                 if let Some((read, write)) = pair(activations, from, to) {
-                    layer.run(read, write);
+                    layer.run(read, &[], write);
                 }
             }
         }
@@ -345,6 +374,8 @@ impl<'a> Plan<'a> {
     /// [`PlanError`] with the first step at fault.
     pub const fn new(steps: &'a [Step<'a>]) -> Result<Self, PlanError> {
         let arena_words = peak_words(steps);
+        // Copies kept for later sums lie below everything else.
+        let reserved = reserved_bytes(steps);
         let mut index = 0;
         // Where the last activation lies: first byte and length.
         let mut have = (0, 0);
@@ -357,6 +388,9 @@ impl<'a> Plan<'a> {
             let connected = step.input == have.0 && step.operator.input_len() == have.1;
             if reads_arena != (index > 0) || (reads_arena && !connected) {
                 return Err(PlanError::Disconnected { index });
+            }
+            if !is_apart_from_kept(steps, index, reserved) {
+                return Err(PlanError::Misplaced { index });
             }
             if !step.is_placed(arena_words) {
                 return Err(PlanError::Misplaced { index });
@@ -417,6 +451,44 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
+
+/// Bytes from the arena's start that copies are kept in.
+const fn reserved_bytes(steps: &[Step<'_>]) -> usize {
+    let (mut reserved, mut index) = (0, 0);
+    while index < steps.len() {
+        if let Operator::Keep { len, kept } = steps[index].operator
+            && kept + len > reserved
+        {
+            reserved = kept + len;
+        }
+        index += 1;
+    }
+    reserved
+}
+
+/// Whether a step writes nothing that is kept, and adds only what is: the last copy to its bytes is its own.
+const fn is_apart_from_kept(steps: &[Step<'_>], index: usize, reserved: usize) -> bool {
+    let step = &steps[index];
+    let writes_above = step.operator.output_len() == 0 || step.output >= reserved;
+    if !writes_above || 4 * step.scratch < reserved {
+        return false;
+    }
+    let Operator::Add { layer, kept } = step.operator else { return true };
+    // Backwards to the copy; another one in between must not touch its bytes.
+    let mut before = index;
+    while before > 0 {
+        before -= 1;
+        if let Operator::Keep { len, kept: other } = steps[before].operator {
+            if other == kept && len == layer.len {
+                return true;
+            }
+            if other < kept + layer.len && kept < other + len {
+                return false;
+            }
+        }
+    }
+    false
 }
 
 const fn is_class_count(count: usize) -> bool {

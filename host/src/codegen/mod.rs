@@ -137,6 +137,8 @@ impl Generator {
                     layer.in_features, layer.out_features, layer.output,
                 )
             }
+            Operator::Keep { len, kept } => format!("Operator::Keep {{ len: {len}, kept: {kept} }}"),
+            Operator::Add { layer, kept } => format!("Operator::Add {{ layer: {layer:?}, kept: {kept} }}"),
             Operator::MaxPool(_) => format!("Operator::MaxPool({})", self.pooling(operator)),
             Operator::AveragePool(layer) => {
                 self.multipliers(index, layer.requantization.multipliers);
@@ -228,6 +230,8 @@ impl Generator {
                     requantization(&name, &conv.requantization),
                 )
             }
+            // Plans have an operator of its own for it.
+            Layer::Add(layer) => format!("Layer::Add({layer:?})"),
             Layer::MaxPool(layer) => format!("Layer::MaxPool({})", self.pooling(&Operator::MaxPool(*layer))),
             Layer::AveragePool(layer) => {
                 self.multipliers(index, layer.requantization.multipliers);
@@ -303,7 +307,7 @@ use crate::nn::kernel::packed::{
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
-use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
 use crate::nn::requantize::Requantization;

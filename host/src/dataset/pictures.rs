@@ -32,6 +32,9 @@ const SEED: u64 = 1;
 /// Unreadable pictures that are named; the others are counted.
 const NAMED: usize = 5;
 
+/// Training pictures of a class below which a warning is due.
+const FEW: usize = 50;
+
 const REMEDY: &str = "make one folder a class with its pictures in it, at least two classes";
 
 /// A picture with the number of its class.
@@ -94,6 +97,17 @@ pub fn read(
             let problem = format!("no picture of it in the {part} part can be read");
             return Err(malformed(folder, &format!("class {}", task.name(class)), problem));
         }
+    }
+    let counts = train.class_counts(task.classes.len());
+    let few: Vec<String> = (0..counts.len())
+        .filter(|&class| counts[class] < FEW)
+        .map(|class| format!("{} ({})", task.name(class), counts[class]))
+        .collect();
+    if for_training && !few.is_empty() {
+        say(&format!(
+            "few pictures to train on, fewer than {FEW} of a class: {}; expect a classifier that does not generalize",
+            few.join(", ")
+        ));
     }
     let first = train.len();
     train.pixels.extend_from_slice(&validation.pixels);
@@ -306,7 +320,8 @@ mod tests {
         let (dataset, said) = read_silently(folder.path());
         let dataset = dataset.unwrap();
         assert_eq!(dataset.train.len() + dataset.test.len(), 39);
-        assert!(said[0].contains("0.png"), "{said:?}");
+        assert!(said.iter().any(|line| line.contains("0.png")), "{said:?}");
+        assert!(said.iter().any(|line| line.contains("few pictures") && line.contains("a (13)")), "{said:?}");
     }
 
     #[test]

@@ -62,6 +62,13 @@ pub enum FloatOp {
         /// Channels.
         channels: usize,
     },
+    /// Sum of the layer's input and of an earlier layer's output.
+    Add {
+        /// Shape of all three, `[channels, height, width]`.
+        shape: [usize; 3],
+        /// Position of the earlier layer.
+        other: usize,
+    },
     /// Fully connected over the input flattened in channel, height, width order.
     Dense {
         /// Input shape `[channels, height, width]`.
@@ -106,6 +113,7 @@ pub fn layers(model: &ModelProto, file: &str) -> Result<Vec<FloatLayer>, OnnxErr
         current: input.into(),
         shape: [shape.channels, shape.height, shape.width],
         is_flat: false,
+        shapes: HashMap::new(),
         layers: Vec::new(),
     };
     for node in &graph.node {
@@ -133,6 +141,8 @@ struct Reader<'a> {
     shape: [usize; 3],
     /// Whether pixels have been flattened, so that no layer over planes may follow.
     is_flat: bool,
+    /// Position and shape of the layer that each tensor is the output of.
+    shapes: HashMap<String, (usize, [usize; 3])>,
     layers: Vec<FloatLayer>,
 }
 
@@ -177,12 +187,17 @@ impl<'a> Reader<'a> {
             "Flatten" | "Reshape" => self.is_flat = true,
             "Identity" | "Dropout" => {}
             "MatMul" | "Gemm" => self.dense(node)?,
-            "Add" => self.add_bias(node)?,
+            "Add" if self.is_constant(node) => self.add_bias(node)?,
+            "Add" => self.add(node)?,
             other => return self.refuse(node, format!("the operator {other} is not supported")),
         }
         self.current.clone_from(&node.output[0]);
         if let Some(last) = self.layers.last_mut() {
             last.output.clone_from(&node.output[0]);
+            // Another name for what a layer yields: the one before it is no output any more.
+            let at = self.layers.len() - 1;
+            self.shapes.retain(|_, (layer, _)| *layer != at);
+            self.shapes.insert(node.output[0].clone(), (at, self.shape));
         }
         Ok(())
     }
@@ -295,9 +310,13 @@ impl<'a> Reader<'a> {
     /// A maximum keeps order, so that max-pool → activation is activation → max-pool, and the pool itself has no
     /// clamp. In front of the first layer lies an image in 0..=1, which both activations leave as it is.
     fn activate(&mut self, node: &NodeProto, activation: Activation) -> Result<(), OnnxError> {
-        let clamping =
-            self.layers.iter_mut().rev().find(|layer| !matches!(layer.op, FloatOp::MaxPool { .. }));
-        let Some(layer) = clamping else { return Ok(()) };
+        let clamping = self.layers.iter().rposition(|layer| !matches!(layer.op, FloatOp::MaxPool { .. }));
+        let Some(at) = clamping else { return Ok(()) };
+        // Moved in front of a pool, it would change what a sum reads of the layer before the pool.
+        if at + 1 < self.layers.len() {
+            self.shapes.retain(|_, (layer, _)| *layer != at);
+        }
+        let layer = &mut self.layers[at];
         layer.activation = match (layer.activation, activation) {
             (Activation::Linear, new) | (Activation::Relu, new) => new,
             (Activation::Relu6, Activation::Relu | Activation::Relu6) => Activation::Relu6,
@@ -358,6 +377,27 @@ impl<'a> Reader<'a> {
         }
         let op = FloatOp::Dense { input: self.shape, out_features, weights, bias };
         self.shape = [out_features, 1, 1];
+        self.layers.push(FloatLayer { op, activation: Activation::Linear, output: String::new() });
+        Ok(())
+    }
+
+    /// Whether one of the inputs is a constant.
+    fn is_constant(&self, node: &NodeProto) -> bool {
+        node.input.iter().any(|name| self.constants.contains_key(name))
+    }
+
+    /// The sum that ends a residual block: both inputs are outputs of layers, of one shape.
+    fn add(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
+        let [a, b] = &node.input[..] else { return self.refuse(node, "it has not two inputs") };
+        let name = if *a == self.current { b } else { a };
+        let Some(other) = self.shapes.get(name).copied() else {
+            return self.refuse(node, format!("{name} is no layer's output"));
+        };
+        let (other, shape) = other;
+        if shape != self.shape || self.is_flat || *a == *b {
+            return self.refuse(node, format!("it adds {shape:?} to {:?}", self.shape));
+        }
+        let op = FloatOp::Add { shape, other };
         self.layers.push(FloatLayer { op, activation: Activation::Linear, output: String::new() });
         Ok(())
     }

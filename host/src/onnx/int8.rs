@@ -129,6 +129,9 @@ impl Writer {
                 node.attribute = window_attributes(window);
                 node.attribute.push(proto::int("count_include_pad", 0));
             }
+            Computation::Add { other, .. } => {
+                self.node("Add", &[input, &format!("layer{other}_x")], &computed);
+            }
             Computation::Dense { input: [channels, height, width], out_features, weights } => {
                 let pixels = height * width;
                 let values = swap_inner(&weights.values, pixels, *channels);
@@ -195,6 +198,7 @@ pub fn read(model: &ModelProto, file: &str) -> Result<QuantizedNetwork, OnnxErro
         affine: None,
         shape: [shape.channels, shape.height, shape.width],
         pending: None,
+        outputs: HashMap::new(),
         layers: Vec::new(),
     };
     for node in &graph.node {
@@ -217,6 +221,8 @@ struct Reader<'a> {
     shape: [usize; 3],
     /// A layer whose output quantization has not come yet.
     pending: Option<(Computation, Activation)>,
+    /// Position and shape of the layer that each dequantized tensor is the output of.
+    outputs: HashMap<&'a str, (usize, [usize; 3])>,
     layers: Vec<QuantizedLayer>,
 }
 
@@ -246,6 +252,7 @@ impl<'a> Reader<'a> {
             "Conv" => self.conv(node)?,
             "Gemm" => self.dense(node)?,
             "MaxPool" | "AveragePool" => self.pool(node)?,
+            "Add" => self.add(node)?,
             "Flatten" if proto::int_of(node, "axis").is_none_or(|axis| axis == 1) => {}
             "Relu" => self.activate(node, Activation::Relu)?,
             "Clip" => self.clip(node)?,
@@ -334,6 +341,9 @@ impl<'a> Reader<'a> {
     fn dequantize(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
         if Some(self.affine_of(node)?) != self.affine {
             return self.refuse(node, "its scale or zero point is not that of its QuantizeLinear");
+        }
+        if let Some(last) = self.layers.len().checked_sub(1) {
+            self.outputs.insert(&node.output[0], (last, self.shape));
         }
         Ok(())
     }
@@ -459,6 +469,18 @@ impl<'a> Reader<'a> {
             _ => Computation::AveragePool { window, channels },
         };
         self.begin(node, computation, [channels, window.out_height, window.out_width])
+    }
+
+    /// The sum that ends a residual block.
+    fn add(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
+        let other = node.input.get(1).and_then(|name| self.outputs.get(name.as_str())).copied();
+        match other {
+            Some((other, shape)) if shape == self.shape && node.input.len() == 2 => {
+                let other_affine = self.layers[other].output;
+                self.begin(node, Computation::Add { shape, other, other_affine }, shape)
+            }
+            _ => self.refuse(node, "its second input is no layer's output of the same shape"),
+        }
     }
 
     fn activate(&mut self, node: &NodeProto, activation: Activation) -> Result<(), OnnxError> {

@@ -11,6 +11,8 @@ use firmware::nn::layer::{Conv2d, Dense, Layer, MaxPool};
 use firmware::nn::plan::Operator;
 use firmware::nn::requantize::Requantization;
 
+use firmware::nn::ends::is_kept;
+
 use super::{Chosen, DEFAULT_FLASH, Kernel, Options, PlanningError, Profile, cost, pack};
 
 pub(super) fn constant_bytes(choice: &Chosen, operator: &Operator<'_>) -> usize {
@@ -110,6 +112,11 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
             constants,
             output: None,
         }),
+        (Kernel::Keep, _) => {
+            let len = layers.get(choice.layer - 1).map_or(0, Layer::output_len);
+            Operator::Keep { len, kept: kept_at(layers, choice.layer - 1) }
+        }
+        (Kernel::Add, Some(Layer::Add(layer))) => Operator::Add { layer, kept: kept_at(layers, layer.other) },
         (Kernel::Pool, Some(Layer::MaxPool(layer))) => Operator::MaxPool(layer),
         (Kernel::Pool, Some(Layer::AveragePool(layer))) => Operator::AveragePool(layer),
         (_, Some(layer)) => Operator::Scalar(layer),
@@ -178,17 +185,38 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
                     has_packed |= add(at, Kernel::Depthwise, pack::depthwise(conv));
                 }
                 Some(Layer::Dense(dense)) => has_packed |= add(at, Kernel::Dense, pack::dense(dense, false)),
+                Some(Layer::Add(_)) => {}
                 Some(Layer::MaxPool(_) | Layer::AveragePool(_)) => {
                     has_packed |= add(at, Kernel::Pool, Some(Vec::new()));
                 }
                 None => has_packed |= add(at, Kernel::Dense, pack::dense(last, true)),
             }
         }
+        if let Some(Layer::Add(_)) = layers.get(at) {
+            // One kernel for every profile: there is nothing to choose.
+            has_packed |= add(at, Kernel::Add, Some(Vec::new()));
+        }
         if !has_packed {
             add(at, Kernel::Scalar, Some(Vec::new()));
         }
     }
+    // What a sum reads later must be stored: no kernel may pass over it.
+    all.retain(|candidate| {
+        let end = candidate.chosen.layer + candidate.chosen.kernel.layers();
+        (candidate.chosen.layer + 1..end).all(|inside| !is_kept(layers, inside - 1))
+    });
     all
+}
+
+/// First byte of the copy of a layer's output that a sum reads later; copies lie one after the other.
+fn kept_at(layers: &[Layer<'_>], layer: usize) -> usize {
+    let before = (0..layer).filter(|&before| is_kept(layers, before));
+    before.map(|before| layers[before].output_len().next_multiple_of(4)).sum()
+}
+
+/// Returns the bytes of all copies that sums read.
+pub(super) fn kept_bytes(layers: &[Layer<'_>]) -> usize {
+    kept_at(layers, layers.len())
 }
 
 /// Whether a layer reads an image of three channels.
@@ -224,13 +252,15 @@ struct Partial {
 /// * `is_colour`: the image has three channels.
 pub(super) fn choose(
     candidates: &[&Candidate],
-    layers: usize,
+    layers: &[Layer<'_>],
     is_colour: bool,
     options: Options,
 ) -> Result<Vec<Chosen>, PlanningError> {
-    let mut chains: Vec<Vec<Partial>> = vec![Vec::new(); layers + 1];
+    // The last dense layer counts as one.
+    let count = layers.len() + 1;
+    let mut chains: Vec<Vec<Partial>> = vec![Vec::new(); count + 1];
     chains[0].push(Partial { kernels: Vec::new(), instructions: 0, bytes: 0 });
-    for at in 0..layers {
+    for at in 0..count {
         let here = unbeaten(std::mem::take(&mut chains[at]));
         for (index, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.chosen.layer == at) {
             for chain in &here {
@@ -242,7 +272,7 @@ pub(super) fn choose(
             }
         }
     }
-    let whole = unbeaten(std::mem::take(&mut chains[layers]));
+    let whole = unbeaten(std::mem::take(&mut chains[count]));
     let need = whole.iter().map(|chain| chain.bytes).min().unwrap_or(0);
     let have = match (options.flash, options.profile) {
         (Some(bytes), _) => bytes,
@@ -265,6 +295,16 @@ pub(super) fn choose(
     if let Some(kernel) = before {
         chosen.insert(0, Chosen { layer: 0, kernel, constants: Vec::new() });
     }
+    let mut with_copies = Vec::with_capacity(chosen.len());
+    for choice in chosen {
+        let end = choice.layer + choice.kernel.layers();
+        let is_kept = choice.kernel.layers() > 0 && is_kept(layers, end - 1);
+        with_copies.push(choice);
+        if is_kept {
+            with_copies.push(Chosen { layer: end, kernel: Kernel::Keep, constants: Vec::new() });
+        }
+    }
+    let chosen = with_copies;
     Ok(chosen)
 }
 

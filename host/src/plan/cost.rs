@@ -28,6 +28,8 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
             let weights = layer.in_features * layer.out_features;
             weights + 70 * layer.out_features * layer.in_features.div_ceil(512) / 8 + 30 * layer.out_features
         }
+        Operator::Keep { len, .. } => 3 * len + 30,
+        Operator::Add { layer, .. } => 14 * layer.len + 40,
         Operator::MaxPool(layer) => {
             layer.window.out_pixels() * layer.channels / 4 * (20 + 12 * layer.window.taps())
         }

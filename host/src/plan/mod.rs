@@ -21,7 +21,7 @@ use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Plan, PlanError, Step};
 
 use crate::quantize::network::FirmwareNetwork;
-use choose::{Candidate, candidates, choose, constant_bytes, operator};
+use choose::{Candidate, candidates, choose, constant_bytes, kept_bytes, operator};
 use place::Place;
 
 /// What a plan is made for.
@@ -131,6 +131,9 @@ enum Kernel {
     },
     Dense,
     Pool,
+    /// Keeps the output of the layer before for a sum.
+    Keep,
+    Add,
     Scalar,
 }
 
@@ -138,7 +141,7 @@ impl Kernel {
     /// Layers that the kernel computes.
     fn layers(self) -> usize {
         match self {
-            Kernel::Copy | Kernel::Spread => 0,
+            Kernel::Copy | Kernel::Spread | Kernel::Keep => 0,
             Kernel::Chain { pool: true, .. } => 3,
             Kernel::Image { pool: true } | Kernel::Conv { pool: true, .. } | Kernel::Chain { .. } => 2,
             _ => 1,
@@ -227,7 +230,7 @@ impl NetworkPlan {
     ) -> Result<Self, PlanningError> {
         let (layers, last) = network.layers();
         let is_colour = network.quantized().task.input.channels == 3;
-        let chosen = choose(admitted, layers.len() + 1, is_colour, options)?;
+        let chosen = choose(admitted, &layers, is_colour, options)?;
         let rejected = chosen.iter().map(|choice| {
             let others = all
                 .iter()
@@ -236,7 +239,7 @@ impl NetworkPlan {
         });
         let rejected = rejected.collect();
         let mut plan = Self { network: network.clone(), options, chosen, places: Vec::new(), rejected };
-        plan.places = place::place(&plan.operators(&layers, &last));
+        plan.places = place::place(&plan.operators(&layers, &last), kept_bytes(&layers));
         plan.with_steps(|steps| Plan::new(steps).map(|_| ())).map_err(PlanningError::Faulty)?;
         Ok(plan)
     }
@@ -304,7 +307,11 @@ impl NetworkPlan {
                 });
                 Decision {
                     step,
-                    layers: if names.is_empty() { "image".to_owned() } else { names.join(" + ") },
+                    layers: match choice.kernel {
+                        Kernel::Keep => "residual input".to_owned(),
+                        _ if names.is_empty() => "image".to_owned(),
+                        _ => names.join(" + "),
+                    },
                     kernel: operator.kernel(),
                     macs: range
                         .map(|at| layers.get(at).map_or(last.in_features * last.out_features, Layer::macs))
@@ -340,5 +347,6 @@ fn describe(layers: &[Layer<'_>], last: &Dense<'_>, at: usize) -> String {
         Some(Layer::Dense(layer)) => format!("dense {}→{}", layer.in_features, layer.out_features),
         Some(Layer::MaxPool(_)) => "max-pool".to_owned(),
         Some(Layer::AveragePool(_)) => "average-pool".to_owned(),
+        Some(Layer::Add(layer)) => format!("add {}", layer.channels),
     }
 }

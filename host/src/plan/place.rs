@@ -20,12 +20,18 @@ pub struct Place {
     pub scratch: usize,
 }
 
-/// Lays out a chain; returns a place for each step.
-pub fn place(operators: &[Operator<'_>]) -> Vec<Place> {
+/// Lays out a chain above `reserved` bytes of copies; returns a place for each step.
+pub fn place(operators: &[Operator<'_>], reserved: usize) -> Vec<Place> {
     let choices = operators.len().min(EXHAUSTIVE);
     let all = (0..1u32 << choices).map(|above| lay_out(operators, above));
     let best = all.min_by_key(|places| peak_words(operators, places));
-    best.unwrap_or_default()
+    let mut places = best.unwrap_or_default();
+    for (operator, place) in operators.iter().zip(&mut places) {
+        place.input += if operator.input_len() > 0 { reserved } else { 0 };
+        place.output += if operator.output_len() > 0 { reserved } else { 0 };
+        place.scratch += reserved / 4;
+    }
+    places
 }
 
 /// Lays out the chain; bit `i` of `above` puts the output of step `i` above its input.

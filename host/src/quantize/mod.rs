@@ -129,6 +129,13 @@ pub fn quantize_on(
             FloatOp::AveragePool { window, channels } => {
                 (Computation::AveragePool { window: *window, channels: *channels }, own_output)
             }
+            FloatOp::Add { shape, other } => {
+                let other_affine = quantized
+                    .get(*other)
+                    .map(|layer: &QuantizedLayer| layer.output)
+                    .ok_or_else(|| QuantizeError::Shape(format!("layer {index} adds a later layer")))?;
+                (Computation::Add { shape: *shape, other: *other, other_affine }, own_output)
+            }
             FloatOp::Dense { input: shape, out_features, weights, bias } => {
                 let weights = if is_last {
                     weights_per_tensor(weights, bias, input.scale)

@@ -1,6 +1,6 @@
 //! The quantized network: what the int8 ONNX, the firmware and the integer engine are made from.
 
-use firmware::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use firmware::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, FACTOR_ONE, Layer, MaxPool};
 use firmware::nn::requantize::{Requantization, multiplier_from_real};
 use firmware::nn::window::Window;
 use firmware::nn::{Network, NetworkError};
@@ -73,6 +73,15 @@ pub enum Computation {
         /// Channels.
         channels: usize,
     },
+    /// Sum of the layer's input and of an earlier layer's output.
+    Add {
+        /// Shape of all three, `[channels, height, width]`.
+        shape: [usize; 3],
+        /// Position of the earlier layer.
+        other: usize,
+        /// Quantization of its output.
+        other_affine: Affine,
+    },
     /// Fully connected; weights `[out][height · width · channels]`.
     Dense {
         /// Input shape `[channels, height, width]`.
@@ -112,7 +121,7 @@ impl Computation {
         let (weights, depthwise) = match self {
             Self::Conv { weights, .. } | Self::Dense { weights, .. } => (weights, false),
             Self::Depthwise { weights, .. } => (weights, true),
-            Self::MaxPool { .. } | Self::AveragePool { .. } => return None,
+            Self::MaxPool { .. } | Self::AveragePool { .. } | Self::Add { .. } => return None,
         };
         let channels = weights.bias.len();
         let per_channel = weights.values.len() / channels.max(1);
@@ -149,6 +158,10 @@ impl QuantizedLayer {
         let (s_in, s_out) = (f64::from(self.input.scale), f64::from(self.output.scale));
         let reals: Vec<f64> = match &self.computation {
             Computation::MaxPool { .. } => Vec::new(),
+            Computation::Add { other_affine, .. } => {
+                let largest = s_in.max(f64::from(other_affine.scale));
+                vec![largest / s_out / f64::from(FACTOR_ONE)]
+            }
             Computation::AveragePool { window, .. } => {
                 let full = window.taps();
                 let padded = window.out_pixels() > 0 && smallest_count(window) < full;
@@ -325,6 +338,24 @@ fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
             input_zero_point,
             requantization,
         }),
+        Computation::Add { shape, other, other_affine } => {
+            let largest = f64::from(layer.input.scale.max(other_affine.scale));
+            let factor = |affine: &Affine| {
+                let factor = f64::from(affine.scale) / largest * f64::from(FACTOR_ONE);
+                (factor.round() as i32).max(1)
+            };
+            Layer::Add(Add {
+                len: shape.iter().product(),
+                channels: shape[0],
+                other: *other,
+                zero_points: [input_zero_point, other_affine.zero_point],
+                factors: [factor(&layer.input), factor(other_affine)],
+                multiplier: tables.multipliers.first().copied().unwrap_or(0),
+                zero_point: requantization.zero_point,
+                min,
+                max,
+            })
+        }
         Computation::Dense { input, out_features, weights } => Layer::Dense(Dense {
             in_features: input.iter().product(),
             out_features: *out_features,

@@ -69,7 +69,14 @@ pub fn layer_by_layer(network: &FirmwareNetwork, image: &[u8], activations: &[Ve
         let mut outputs = Vec::with_capacity(activations.len());
         for (layer, theirs) in network.layers().iter().zip(activations) {
             let mut output = vec![0; layer.output_len()];
-            layer.run(&input, &mut output);
+            let other = match layer.other().and_then(|other| Some((other, activations.get(other)?))) {
+                Some((other, theirs)) => {
+                    let channels = channels_of(network.layers()[other]);
+                    swap_inner(theirs, channels, theirs.len() / channels)
+                }
+                None => Vec::new(),
+            };
+            layer.run(&input, &other, &mut output);
             let channels = channels_of(*layer);
             let pixels = output.len() / channels;
             outputs.push(swap_inner(&output, pixels, channels));
@@ -87,5 +94,6 @@ fn channels_of(layer: firmware::nn::layer::Layer<'_>) -> usize {
         Layer::Dense(layer) => layer.out_features,
         Layer::MaxPool(layer) => layer.channels,
         Layer::AveragePool(layer) => layer.channels,
+        Layer::Add(layer) => layer.channels,
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shared::input::InputShape;
 use thiserror::Error;
 
 use super::recipe::Recipe;
@@ -68,6 +69,9 @@ pub enum LayerSpec {
 pub struct NetworkFile {
     /// One sentence for people.
     pub about: String,
+    /// Input that it is made for; 28×28 gray where nothing is said. It takes others, too, if its layers fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<InputShape>,
     /// The layers in order; the last one is [`LayerSpec::Logits`].
     pub layers: Vec<LayerSpec>,
     /// How it is trained; [`Recipe::default`] where nothing is said.
@@ -324,16 +328,20 @@ impl LayerSpec {
 
 #[cfg(test)]
 mod tests {
-    use shared::input::InputShape;
     use shared::preprocess::Preprocessing;
 
     use super::*;
 
     #[test]
-    fn every_network_of_the_project_fits_fashion_mnist() {
-        assert!(known().len() >= 7, "{:?}", known());
+    fn every_network_of_the_project_fits_the_input_it_is_made_for() {
+        assert!(known().len() >= 9, "{:?}", known());
         for network in known() {
-            Architecture::named(&network, Task::fashion_mnist()).unwrap();
+            let plain = Task::fashion_mnist();
+            let task = match NetworkFile::named(&network).unwrap().input {
+                Some(input) => Task { input, preprocessing: Preprocessing::Square, ..plain },
+                None => plain,
+            };
+            Architecture::named(&network, task).unwrap();
         }
     }
 

@@ -144,7 +144,7 @@ mod tests {
     use crate::runtime::tract::Tract;
     use crate::task::Task;
     use crate::train::Architecture;
-    use crate::train::architecture::{LayerSpec, known};
+    use crate::train::architecture::{LayerSpec, NetworkFile, known};
 
     fn assert_tract_agrees(net: &TrainedNet, what: &str) {
         let samples = drawn::samples(5, 2);
@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn tract_answers_exported_networks_as_burn_does() {
-        for name in known() {
+        let gray = |name: &String| NetworkFile::named(name).unwrap().input.is_none();
+        for name in known().into_iter().filter(gray) {
             let architecture = Architecture::named(&name, Task::fashion_mnist()).unwrap();
             assert_tract_agrees(&TrainedNet::untrained(&architecture, 7), &name);
         }

@@ -20,6 +20,8 @@ pub struct FakeQuant {
     pub(super) weight_log_steps: Option<Param<Tensor<1>>>,
     /// `[1]`, ln(step) of the output; none in the last layer, whose accumulators are the logits.
     pub(super) output_log_step: Option<Param<Tensor<1>>>,
+    /// `[1]`, ln(step) of a residual block's sum.
+    pub(super) sum_log_step: Option<Param<Tensor<1>>>,
     /// One step for all of a layer's weights.
     pub(super) is_per_tensor: bool,
 }

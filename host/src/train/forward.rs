@@ -98,7 +98,12 @@ impl ConvBlock {
         };
         let activated =
             rounded(activated, self.quant.as_ref().and_then(|quant| quant.output_log_step.as_ref()));
-        if self.residual { activated + planes } else { activated }
+        if self.residual {
+            let log_step = self.quant.as_ref().and_then(|quant| quant.sum_log_step.as_ref());
+            rounded(activated + planes, log_step)
+        } else {
+            activated
+        }
     }
 }
 

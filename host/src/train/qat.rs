@@ -79,13 +79,25 @@ impl Net {
                 });
                 let high = range.map_or(1.0, |range| range.high.max(1e-3));
                 let output = (!is_last).then(|| param_1(vec![(high / 255.0).ln()], device));
-                Some(FakeQuant { weight_log_steps: steps, output_log_step: output, is_per_tensor: is_last })
+                Some(FakeQuant {
+                    weight_log_steps: steps,
+                    output_log_step: output,
+                    sum_log_step: None,
+                    is_per_tensor: is_last,
+                })
             };
             match block {
                 Block::Conv(block) => {
                     let weight = block.conv.weight.val();
                     let weights = (vector(&block.conv.weight), weight.dims()[0]);
                     block.quant = rounding(Some(weights), &weight.device());
+                    if block.residual {
+                        // Its sum is a layer of its own.
+                        let high = ranges.next().map_or(1.0, |range| range.high.max(1e-3));
+                        if let Some(quant) = &mut block.quant {
+                            quant.sum_log_step = Some(param_1(vec![(high / 255.0).ln()], &weight.device()));
+                        }
+                    }
                 }
                 Block::Dense(block) => {
                     let weight = block.linear.weight.val().transpose();
@@ -132,6 +144,9 @@ impl Net {
                     .map(|log| exponential(log)[0]),
                 weight_steps: quant.and_then(|quant| quant.weight_log_steps.as_ref()).map(exponential),
             });
+            if let Some(log) = quant.and_then(|quant| quant.sum_log_step.as_ref()) {
+                grids.push(LayerGrid { output_step: Some(exponential(log)[0]), weight_steps: None });
+            }
         }
         (net, grids)
     }

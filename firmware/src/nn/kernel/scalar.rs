@@ -4,7 +4,7 @@
 //! wrap; that they never do is checked when a network is made (`host`'s quantizer). Slices shorter
 //! than the shape says are treated as ending early: nothing here can panic.
 
-use crate::nn::layer::{AveragePool, Conv2d, Dense, DepthwiseConv2d, MaxPool};
+use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, MaxPool};
 
 /// Sum of products of two runs of i8, as i32.
 #[inline(always)]
@@ -138,6 +138,16 @@ pub fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
                 }
             }
         }
+    }
+}
+
+/// Sum of two activations; see [`Add`].
+///
+/// * `input`, `other`, `output`: `[pixels][channels]`.
+#[inline(always)]
+pub fn add(layer: &Add, input: &[i8], other: &[i8], output: &mut [i8]) {
+    for ((y_q, &a), &b) in output.iter_mut().zip(input).zip(other) {
+        *y_q = layer.sum(a, b);
     }
 }
 

@@ -45,7 +45,7 @@ impl TrainArgs {
         let base = self.base()?;
         let recipe = self.recipe(&base)?;
         let device = self.backend.device().map_err(Failure::Usage)?;
-        let dataset = self.source(&base).load(Pictures { shape: self.input(&base), for_training: true })?;
+        let dataset = self.source(&base).load(Pictures { shape: self.input(&base)?, for_training: true })?;
         if let Some(difference) = base.task.as_ref().and_then(|task| task.difference(&dataset.task)) {
             let problem = format!("{}: it has {difference}, which the recipe asks for", dataset.source);
             return Err(Failure::Usage(problem).into());

@@ -9,6 +9,7 @@ use super::super::{DataArgs, Failure};
 use crate::dataset::Choice;
 use crate::model_dir::ModelDir;
 use crate::train::Recipe;
+use crate::train::architecture::NetworkFile;
 use crate::train::device::Backend;
 use crate::train::recipe::{Distillation, OptimizerName, QuantizationAware, RecipeFile, Schedule};
 use shared::input::InputShape;
@@ -31,7 +32,7 @@ pub(in crate::cli) struct TrainArgs {
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Input of the network, HEIGHTxWIDTH or HEIGHTxWIDTHx1 for gray, for a folder of pictures
-    /// [default: the recipe's, or 64x64x3]
+    /// [default: the recipe's, the network's, or 64x64x3]
     #[arg(long, value_name = "SIZE", value_parser = input_shape)]
     input: Option<InputShape>,
     /// Folder for everything made [default: models/my-<NET>, or models/drawn for drawn garments]
@@ -153,9 +154,10 @@ impl TrainArgs {
         }
     }
 
-    /// Shape that pictures get: the option's, the recipe's, or the default.
-    pub(super) fn input(&self, base: &RecipeFile) -> Option<InputShape> {
-        self.input.or(base.task.as_ref().map(|task| task.input))
+    /// Shape that pictures get: the option's, the recipe's, the network's, or the default.
+    pub(super) fn input(&self, base: &RecipeFile) -> Result<Option<InputShape>> {
+        let told = self.input.or(base.task.as_ref().map(|task| task.input));
+        Ok(told.or(NetworkFile::named(&base.network)?.input))
     }
 
     pub(super) fn recipe(&self, base: &RecipeFile) -> Result<Recipe> {
