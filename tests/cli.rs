@@ -377,7 +377,7 @@ fn ctrl_c_writes_a_checkpoint_and_exits_130() {
     assert_eq!(sent, 0);
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert!(rest.iter().any(|line| line.contains("--resume goes on")), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("--resume` goes on")), "{rest:?}");
     assert!(model.join("checkpoint.bin").is_file());
     assert!(!model.join("manifest.json").exists());
 }

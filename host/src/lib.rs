@@ -13,6 +13,7 @@
 pub mod bench;
 pub mod cli;
 pub mod codegen;
+pub mod counter;
 pub mod dataset;
 pub mod device;
 pub mod evaluate;

@@ -133,6 +133,9 @@ where
     let mut percent = heapless::String::<8>::new();
     // Four digits and a sign always fit.
     let _ = write!(percent, "{}%", (u32::from(share) * 100 + 128) / 256);
+    // The zero of so small a font has a stroke through it and reads as an eight.
+    let percent: heapless::String<8> =
+        percent.chars().map(|digit| if digit == '0' { 'O' } else { digit }).collect();
     let right = Point::new(COLUMN + BAR.width as i32, top + 4);
     Text::with_alignment(&percent, right, style, Alignment::Right).draw(target)?;
     let corner = Point::new(COLUMN, top + 7);

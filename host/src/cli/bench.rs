@@ -104,8 +104,15 @@ impl KernelsArgs {
 }
 
 fn default_networks() -> Vec<String> {
-    let models = ["models/nano", "models/small", "models/flagship", "models/article"]
-        .map(|path| crate::project_root().join(path));
+    let models = [
+        "models/nano",
+        "models/small",
+        "models/flagship",
+        "models/article",
+        "models/photo",
+        "models/photo-mini",
+    ]
+    .map(|path| crate::project_root().join(path));
     let models = models.iter().filter(|path| path.is_dir()).map(|path| path.display().to_string());
     networks::NAMES.map(str::to_owned).into_iter().chain(models).collect()
 }
@@ -154,7 +161,7 @@ fn text(count: &NetworkCount) -> String {
     );
     text += &format!(
         "{} instructions, {:.2} MAC an instruction, {} model cycles; {} B code, {} B constants;\n\
-         RAM {} B: arena {} + stack {} (bound {}) + image 784",
+         RAM {} B: arena {} + stack {} (bound {}) + input {}",
         count.instructions,
         count.macs_per_instruction,
         count.model_cycles,
@@ -164,6 +171,7 @@ fn text(count: &NetworkCount) -> String {
         count.arena_bytes,
         count.stack_bytes,
         count.stack_bound_bytes,
+        count.ram_bytes - count.arena_bytes - count.stack_bytes as usize
     );
     for fault in &count.faults {
         text += &format!("\n  FAULT: {fault}");

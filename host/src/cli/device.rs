@@ -101,7 +101,7 @@ pub(super) struct HilArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Only the first images of the test part
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::image_count)]
     images: Option<usize>,
     /// Emulators side by side [default: one a processor]
     #[arg(long, value_name = "COUNT")]

@@ -92,7 +92,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Only the first images of the test part
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::image_count)]
     images: Option<usize>,
     /// Photograph-like pictures made of the first test images, to try the preprocessing on; 0 for none
     #[arg(long, value_name = "COUNT", default_value_t = compose::DEFAULT_COUNT)]

@@ -173,6 +173,12 @@ impl DataArgs {
     }
 }
 
+/// Reads a number of images, at least one.
+fn image_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|&count| count > 0);
+    count.ok_or_else(|| "give a number of images, 1 or more".into())
+}
+
 /// A failure with an exit code of its own.
 #[derive(Debug, Error)]
 enum Failure {
@@ -200,6 +206,9 @@ pub fn run() -> u8 {
         }
     };
     QUIET.store(cli.quiet, Ordering::Relaxed);
+    if cli.quiet {
+        crate::counter::be_quiet();
+    }
     let done = match cli.command {
         Command::Data(command) => command.run(),
         Command::Train(args) => args.run(),

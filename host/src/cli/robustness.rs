@@ -23,7 +23,7 @@ pub(super) struct RobustnessArgs {
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
     model: PathBuf,
     /// Only the first so many test images
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::image_count)]
     images: Option<usize>,
     /// Keep the figures as robustness.json in the model's folder
     #[arg(long, conflicts_with = "images")]

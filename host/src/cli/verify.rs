@@ -20,7 +20,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
     model: PathBuf,
     /// Only the first images of the test part
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = super::image_count)]
     images: Option<usize>,
     #[command(flatten)]
     data: DataArgs,

@@ -19,6 +19,7 @@ use shared::preprocess::Preprocessing;
 use super::augment::PhotoAugmentation;
 use super::photo::{self, Photo};
 use super::{Dataset, DatasetError, Kind, Samples};
+use crate::counter::Counter;
 use crate::task::Task;
 
 /// Names that the folder of a part goes by.
@@ -230,9 +231,11 @@ fn decode(
 ) -> (Samples, Option<Samples>) {
     let large_task = large.map(|input| Task { input, ..task.clone() });
     type Images = (Vec<u8>, Vec<u8>);
+    let counter = Counter::new("pictures", pictures.len());
     let images: Vec<Result<Images, String>> = pictures
         .par_iter()
         .map(|(path, _)| {
+            counter.count();
             let photo = Photo::read(path).map_err(|error| error.to_string())?;
             let no_size = || format!("{}: no size", path.display());
             let (pixels, _) = photo.to_input(task).ok_or_else(no_size)?;

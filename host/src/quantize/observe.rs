@@ -3,6 +3,7 @@
 //! Two passes through tract over the float file with every layer's output exposed: the first finds the
 //! extremes, the second fills histograms, from which the range with the least squared error is taken.
 
+use crate::counter::Counter;
 use crate::dataset::Samples;
 use crate::onnx::float::FloatLayer;
 use crate::onnx::proto::{self, ModelProto};
@@ -40,7 +41,9 @@ pub fn observe(
     let mut runner = TractModel::from_proto(&exposed).map_err(failed)?;
     // Output 0 is the logits, 1.. the hidden layers in order.
     let mut extremes = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; hidden.len()];
+    let counter = Counter::new("calibration", 2 * calibration.len());
     for index in 0..calibration.len() {
+        counter.count();
         let outputs = runner.run_floats(calibration.image(index)).map_err(failed)?;
         for (range, values) in extremes.iter_mut().zip(&outputs[1..]) {
             for &value in values {
@@ -54,6 +57,7 @@ pub fn observe(
     }
     let mut histograms: Vec<Histogram> = extremes.iter().map(|&range| Histogram::new(range)).collect();
     for index in 0..calibration.len() {
+        counter.count();
         let outputs = runner.run_floats(calibration.image(index)).map_err(failed)?;
         for (histogram, values) in histograms.iter_mut().zip(&outputs[1..]) {
             values.iter().for_each(|&value| histogram.add(value));

@@ -4,6 +4,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::{Answer, Engine};
+use crate::counter::Counter;
 use crate::dataset::Samples;
 use crate::quantize::network::FirmwareNetwork;
 use crate::quantize::{quantized, swap_inner};
@@ -28,7 +29,11 @@ impl Engine for Integer {
     }
 
     fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>> {
-        let one = |index| self.answer_of(samples.image(index)).map(|answer| answer.logits);
+        let counter = Counter::new(self.name(), samples.len());
+        let one = |index| {
+            counter.count();
+            self.answer_of(samples.image(index)).map(|answer| answer.logits)
+        };
         (0..samples.len()).into_par_iter().map(one).collect()
     }
 

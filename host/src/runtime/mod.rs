@@ -7,6 +7,7 @@ pub mod tract;
 use anyhow::Result;
 use shared::input::InputShape;
 
+use crate::counter::Counter;
 use crate::dataset::Samples;
 
 /// What an engine says about one image.
@@ -34,7 +35,9 @@ pub trait Engine {
     /// # Errors
     /// The first image's error, with its index.
     fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>> {
+        let counter = Counter::new(self.name(), samples.len());
         let answer = |index| {
+            counter.count();
             let answer = self.answer(samples.image(index));
             answer.map(|answer| answer.logits).map_err(|error| error.context(format!("image {index}")))
         };

@@ -93,7 +93,9 @@ impl TrainArgs {
         let trained = phases.run(&interrupt(), &mut progress)?;
         drop(progress);
         let Some(trained) = trained else {
-            let how = format!("interrupted; {} holds the state, --resume goes on", shown(&checkpoint));
+            let command = self.command(&base, &recipe, &dir);
+            let how =
+                format!("interrupted; {} holds the state: `{command} --resume` goes on", shown(&checkpoint));
             return Err(Failure::Interrupted(how).into());
         };
         let Trained { net, grids, outcome } = trained;
