@@ -141,12 +141,12 @@ fn photos_are_answered_one_by_one_and_a_folder_as_csv() {
     let folder = tempfile::tempdir().unwrap();
     let compose = ["data", "compose", "--dataset", "drawn", "--images", "10", "--out"];
     succeeds(host().args(compose).arg(folder.path()));
-    let output = succeeds(host().arg("predict").arg(folder.path()));
+    let output = succeeds(host().args(["predict", "--model", "small"]).arg(folder.path()));
     let csv = text(&output.stdout);
     assert_eq!(csv.lines().count(), 11, "{csv}");
     assert!(csv.starts_with("file,class,confidence,second,"), "{csv}");
     let first = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let output = succeeds(host().arg("predict").arg(&first).arg("--json"));
+    let output = succeeds(host().args(["predict", "--model", "small"]).arg(&first).arg("--json"));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let top = document["predictions"][0]["top"].as_array().unwrap();
     let confidences: Vec<f64> =
@@ -154,7 +154,15 @@ fn photos_are_answered_one_by_one_and_a_folder_as_csv() {
     assert!(confidences.len() == 3 && confidences.is_sorted_by(|a, b| a >= b), "{confidences:?}");
     let kept = tempfile::tempdir().unwrap();
     let shown = text(
-        &succeeds(host().arg("predict").arg(&first).arg("--show").arg("--keep").arg(kept.path())).stdout,
+        &succeeds(
+            host()
+                .args(["predict", "--model", "small"])
+                .arg(&first)
+                .arg("--show")
+                .arg("--keep")
+                .arg(kept.path()),
+        )
+        .stdout,
     );
     assert_eq!(shown.lines().count(), 29, "{shown}");
     let name = first.file_name().unwrap().to_string_lossy().into_owned();
@@ -164,7 +172,7 @@ fn photos_are_answered_one_by_one_and_a_folder_as_csv() {
     std::fs::create_dir(&other).unwrap();
     std::fs::copy(&first, other.join(&name)).unwrap();
     let both = [first.clone(), other.join(&name)];
-    succeeds(host().arg("predict").args(&both).arg("--keep").arg(kept.path()));
+    succeeds(host().args(["predict", "--model", "small"]).args(&both).arg("--keep").arg(kept.path()));
     assert_eq!(png_size(&kept.path().join(format!("{name}.2.28x28.png"))), (28, 28));
 }
 

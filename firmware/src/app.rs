@@ -502,7 +502,7 @@ mod tests {
 
     fn logits(pixels: &[u8; PIXELS]) -> Vec<i32> {
         let mut arena = Arena::<{ model::ARENA_WORDS }>::new();
-        let (mut input, mut logits) = ([0; PIXELS], vec![0; model::CLASSES]);
+        let (mut input, mut logits) = ([0; PIXELS], vec![0; model::LOGITS]);
         shared::preprocess::quantize_pixels(pixels, &mut input);
         model::PLAN.infer(&input, &mut arena.words, &mut logits).unwrap();
         logits

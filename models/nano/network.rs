@@ -162,19 +162,19 @@ pub const PLAN: Plan<'static> = match Plan::new(STEPS) {
 pub const ARENA_WORDS: usize = PLAN.arena_words();
 /// Values of an input: height × width × channels.
 pub const INPUT_LEN: usize = INPUT.len();
-/// Number of classes.
-pub const CLASSES: usize = CLASS_NAMES.len();
+/// Logits of an answer, one a class.
+pub const LOGITS: usize = CLASS_NAMES.len();
 
 const _: () = assert!(INPUT.is_valid() && PREPROCESSING.fits(INPUT), "no such input");
 const _: () = assert!(PLAN.input_len() == INPUT_LEN, "the steps read another input");
-const _: () = assert!(PLAN.classes() == CLASSES, "the steps yield another number of logits");
+const _: () = assert!(PLAN.classes() == LOGITS, "the steps yield another number of logits");
 
 /// Maps an image, `[height][width][channels]` i8 with zero point -128, to one logit a class; see [`Plan::infer`].
 ///
 /// Every shape and place is a constant here, and the arena has the right size by its type. Not inlined, so
 /// that the linked image shows what an inference takes.
 #[inline(never)]
-pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; CLASSES]) {
+pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; LOGITS]) {
     let words = &mut arena.words[..];
     STEP0.run(image, words, logits);
     STEP1.run(image, words, logits);

@@ -23,14 +23,14 @@ use crate::task::Task;
 garment found by its difference from the border, cut out as a square, averaged to 28×28, light on dark. For\n\
 other models: the centre, averaged to the network's input.\n\n\
 Examples:\n  host predict shirt.jpg\n  host predict shirt.jpg --show        what the network sees of it\n  \
-host predict photos/ > answers.csv   a folder gives a CSV\n  host predict --model models/nano a.png b.bmp --json"
+host predict photos/ > answers.csv   a folder gives a CSV\n  host predict --model models/small drawn.png --json"
 )]
 pub(super) struct PredictArgs {
     /// PNG, JPEG, BMP, WebP or GIF files, or folders of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Model folder
-    #[arg(long, value_name = "FOLDER", default_value = "models/small")]
+    #[arg(long, value_name = "FOLDER", default_value = "models/photo")]
     model: PathBuf,
     /// What answers
     #[arg(long, value_enum, default_value = "integer")]

@@ -6,7 +6,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::fashion_mnist::{CLASSES, Label, PIXELS, SHAPE, SIDE};
+use shared::fashion_mnist::{Label, SHAPE};
 
 use super::{Dataset, Kind, Samples};
 use crate::task::Task;
@@ -37,12 +37,12 @@ pub fn samples(seed: u64, per_class: usize) -> Samples {
             samples.push(&garment(label, &mut rng), label as u8);
         }
     }
-    debug_assert_eq!(samples.len(), per_class * CLASSES);
+    debug_assert_eq!(samples.len(), per_class * Label::ALL.len());
     samples
 }
 
 /// Draws one garment as `[28][28]` gray bytes, bright on black.
-pub fn garment(label: Label, rng: &mut impl Rng) -> [u8; PIXELS] {
+pub fn garment(label: Label, rng: &mut impl Rng) -> [u8; SHAPE.len()] {
     let parts = outline(label, rng);
     let slant = rng.random_range(-0.12..0.12f32);
     let (dx, dy) = (rng.random_range(-0.07..0.07f32), rng.random_range(-0.05..0.05f32));
@@ -50,13 +50,14 @@ pub fn garment(label: Label, rng: &mut impl Rng) -> [u8; PIXELS] {
     let shade = rng.random_range(120.0..245.0f32);
     let fall_off = rng.random_range(-35.0..35.0f32);
     let noise = rng.random_range(2.0..14.0f32);
-    let mut image = [0; PIXELS];
+    let mut image = [0; SHAPE.len()];
     for (index, pixel) in image.iter_mut().enumerate() {
-        let (row, column) = (index / SIDE, index % SIDE);
+        let (row, column) = (index / SHAPE.width, index % SHAPE.width);
         let mut sum = 0.0;
         for sub in 0..SUBSAMPLES * SUBSAMPLES {
             let offset = |part: usize| (part as f32 + 0.5) / SUBSAMPLES as f32;
-            let to_unit = |at: usize, part: usize| (at as f32 + offset(part)) / SIDE as f32 * 2.0 - 1.0;
+            let to_unit =
+                |at: usize, part: usize| (at as f32 + offset(part)) / SHAPE.width as f32 * 2.0 - 1.0;
             let y = (to_unit(row, sub / SUBSAMPLES) - dy) / scale;
             let x = (to_unit(column, sub % SUBSAMPLES) - dx) / scale + slant * y;
             // The last part that covers the point wins, so straps and soles lie over bodies.
@@ -64,7 +65,7 @@ pub fn garment(label: Label, rng: &mut impl Rng) -> [u8; PIXELS] {
         }
         let coverage = sum / (SUBSAMPLES * SUBSAMPLES) as f32;
         if coverage > 0.0 {
-            let vertical = row as f32 / SIDE as f32 - 0.5;
+            let vertical = row as f32 / SHAPE.height as f32 - 0.5;
             let grain = rng.random_range(-noise..noise);
             *pixel = (coverage * (shade + fall_off * vertical) + grain).clamp(0.0, 255.0) as u8;
         }
@@ -276,14 +277,14 @@ mod tests {
             let image = drawn.image(index);
             let bright = image.iter().filter(|&&pixel| pixel > 60).count();
             assert!((60..620).contains(&bright), "{} {index}: {bright}", drawn.label(index));
-            assert!(image[0] < 60 && image[SIDE - 1] < 60, "{} {index}", drawn.label(index));
+            assert!(image[0] < 60 && image[SHAPE.width - 1] < 60, "{} {index}", drawn.label(index));
         }
     }
 
     #[test]
     fn a_nearest_mean_classifier_tells_the_classes_apart() {
         let (train, test) = (samples(1, 50), samples(2, 20));
-        let mut means = vec![[0.0f32; PIXELS]; CLASSES];
+        let mut means = vec![[0.0f32; SHAPE.len()]; Label::ALL.len()];
         for index in 0..train.len() {
             for (sum, &pixel) in means[train.label(index)].iter_mut().zip(train.image(index)) {
                 *sum += f32::from(pixel) / 50.0;
@@ -295,7 +296,8 @@ mod tests {
         let correct = (0..test.len())
             .filter(|&index| {
                 let image = test.image(index);
-                let nearest = (0..CLASSES).min_by(|&a, &b| distance(a, image).total_cmp(&distance(b, image)));
+                let nearest =
+                    (0..means.len()).min_by(|&a, &b| distance(a, image).total_cmp(&distance(b, image)));
                 nearest == Some(test.label(index))
             })
             .count();

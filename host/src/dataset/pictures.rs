@@ -324,7 +324,7 @@ mod tests {
         let dataset = dataset.unwrap();
         assert_eq!(dataset.train.len() + dataset.test.len(), 39);
         assert!(said.iter().any(|line| line.contains("0.png")), "{said:?}");
-        assert!(said.iter().any(|line| line.contains("few pictures") && line.contains("a (13)")), "{said:?}");
+        assert!(said.iter().any(|line| line.contains("few pictures") && line.contains("b (14)")), "{said:?}");
     }
 
     #[test]

@@ -182,6 +182,72 @@ mod tests {
     }
 
     #[test]
+    fn photographs_are_changed_alike_for_the_same_seed_and_unlike_for_another_epoch() {
+        let samples = drawn::samples(2, 4);
+        let large_shape = PhotoAugmentation::source_shape(samples.shape);
+        let mut large = Samples::empty(large_shape);
+        for index in 0..samples.len() {
+            let image =
+                samples.image(index).iter().copied().cycle().take(large_shape.len()).collect::<Vec<u8>>();
+            large.push(&image, samples.labels[index]);
+        }
+        let indices: Vec<usize> = (0..samples.len()).collect();
+        let photo = PhotoAugmentation {
+            rotation: 17.0,
+            scale: [0.75, 1.15],
+            aspect: 1.2,
+            shift: 0.15,
+            brightness: 0.2,
+            contrast: 1.4,
+            colour: 0.1,
+            gray: 0.1,
+            blur: 0.1,
+            noise: 0.02,
+        };
+        let augmentation = Augmentation { flip: true, photo: Some(photo), ..Augmentation::default() };
+        let plan = Plan {
+            samples: &samples,
+            large: Some(&large),
+            indices: &indices,
+            batch_size: 16,
+            augmentation,
+            mixup: 0.0,
+            seed: 5,
+            multiple: 1,
+        };
+        let epoch = |epoch| -> Vec<Batch> {
+            std::thread::scope(|scope| plan.stream(scope, epoch, 0).iter().collect())
+        };
+        assert_eq!(epoch(1), epoch(1));
+        assert_ne!(epoch(1)[0].images, epoch(2)[0].images);
+        assert!(epoch(1).iter().flat_map(|batch| &batch.images).all(|value| (0.0..=1.0).contains(value)));
+    }
+
+    #[test]
+    fn a_mixture_keeps_the_share_it_tells() {
+        let samples = drawn::samples(2, 2);
+        let indices: Vec<usize> = (0..samples.len()).collect();
+        let plan = Plan {
+            samples: &samples,
+            large: None,
+            indices: &indices,
+            batch_size: 20,
+            augmentation: Augmentation::default(),
+            mixup: 0.4,
+            seed: 9,
+            multiple: 1,
+        };
+        let batch = std::thread::scope(|scope| plan.stream(scope, 0, 0).iter().next().unwrap());
+        let share = batch.mixed.unwrap();
+        let (first, last) = (batch.indices[0], batch.indices[19]);
+        for (at, value) in batch.images[..784].iter().enumerate() {
+            let own = f32::from(samples.image(first)[at]) / 255.0;
+            let other = f32::from(samples.image(last)[at]) / 255.0;
+            assert!((value - (share * own + (1.0 - share) * other)).abs() < 1e-6, "{at}");
+        }
+    }
+
+    #[test]
     fn seeds_differ_by_epoch_and_step() {
         let seeds: std::collections::HashSet<u64> =
             (0..50).flat_map(|epoch| (0..50).map(move |step| derive_seed(1, epoch, step))).collect();

@@ -69,13 +69,13 @@ pub(in crate::cli) struct TrainArgs {
     #[arg(long)]
     flip: Option<bool>,
     /// Shift training images by up to this many pixels
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "LENGTH")]
     shift: Option<usize>,
     /// Blacken a random square of training images with this probability
     #[arg(long, value_name = "PROBABILITY")]
     cutout: Option<f64>,
     /// Side of that square
-    #[arg(long, value_name = "PIXELS", default_value_t = 8)]
+    #[arg(long, value_name = "LENGTH", default_value_t = 8)]
     cutout_side: usize,
     /// Epochs of quantization-aware training, 0 for none [default: 1, article 0]
     #[arg(long, value_name = "EPOCHS")]

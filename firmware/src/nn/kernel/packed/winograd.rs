@@ -124,17 +124,17 @@ impl WinogradConv<'_> {
 }
 
 #[inline(never)]
-fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
-    let (words, positions, window) = (2 * layer.steps(), SIDE * SIDE, &layer.window);
+fn run<const TILE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
+    let (words, positions, window) = (2 * layer.steps(), TILE * TILE, &layer.window);
     let tiles = take(&mut memory.scratch, positions * words);
     let products = words_as_i32(take(&mut memory.scratch, 8 * positions));
     let padding = take(&mut memory.scratch, layer.padding_words());
     padding.fill(splat(layer.input_zero_point));
     let padding = of_words(padding);
-    let [tile_rows, tile_columns] = layer.tiles(SIDE - 2);
+    let [tile_rows, tile_columns] = layer.tiles(TILE - 2);
     let task = WinogradTask { steps: layer.steps() as u32, positions: positions as u32 };
     let length = layer.output_len();
-    let mut gather = Gather::new(window, [SIDE, SIDE], layer.in_channels);
+    let mut gather = Gather::new(window, [TILE, TILE], layer.in_channels);
     let mut first = [0, 0];
     while first[0] < tile_rows {
         let next = |[row, column]: [usize; 2]| {
@@ -142,13 +142,13 @@ fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
         };
         // The last of an odd number is computed twice.
         let second = if next(first)[0] < tile_rows { next(first) } else { first };
-        let corners = [first, second].map(|tile| tile.map(|at| at * (SIDE - 2)));
+        let corners = [first, second].map(|tile| tile.map(|at| at * (TILE - 2)));
         let input = part(memory.activations, memory.input, layer.input_len());
         // Huge in the padding above and to the left.
         let starts = corners.map(|[y, x]| [y.wrapping_sub(window.pad_top), x.wrapping_sub(window.pad_left)]);
         gather.widen(input, padding, starts, tiles);
-        routines::winograd_input::<SIDE>(tiles, words);
-        let left = |at: usize, of: usize| (of - at).min(SIDE - 2) as u32;
+        routines::winograd_input::<TILE>(tiles, words);
+        let left = |at: usize, of: usize| (of - at).min(TILE - 2) as u32;
         let pixel_of = |[y, x]: [usize; 2]| (y * window.out_width + x) * layer.out_channels;
         let mut placed = WinogradOutput {
             offsets: corners.map(|corner| pixel_of(corner) as u32),
@@ -163,7 +163,7 @@ fn run<const SIDE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
         for constants in layer.constants.chunks_exact(block_words + 8) {
             let (weights, tables) = constants.split_at_checked(block_words).unwrap_or_default();
             routines::winograd_2x4(tiles, weights, products, &task);
-            routines::winograd_output::<SIDE>(products, tables, output, &placed);
+            routines::winograd_output::<TILE>(products, tables, output, &placed);
             placed.offsets = placed.offsets.map(|offset| offset + 4);
         }
         first = next(second);

@@ -233,28 +233,28 @@ pub fn winograd_2x4(tiles: &[u32], weights: &[u32], products: &mut [i32], task: 
     implementation::winograd_2x4(tiles, weights, products, task);
 }
 
-/// Bᵀ d B of every word of two tiles, in place; `SIDE` is 4 for F(2×2), 6 for F(4×4).
+/// Bᵀ d B of every word of two tiles, in place; `TILE` is 4 for F(2×2), 6 for F(4×4).
 ///
-/// * `tiles`: `[SIDE · SIDE][words]` pairs of activations.
+/// * `tiles`: `[TILE · TILE][words]` pairs of activations.
 #[inline(always)]
-pub fn winograd_input<const SIDE: usize>(tiles: &mut [u32], words: usize) {
-    if words == 0 || tiles.len() < SIDE * SIDE * words {
+pub fn winograd_input<const TILE: usize>(tiles: &mut [u32], words: usize) {
+    if words == 0 || tiles.len() < TILE * TILE * words {
         return;
     }
-    match SIDE {
+    match TILE {
         4 => implementation::winograd_input_4(tiles, words),
         6 => implementation::winograd_input_6(tiles, words),
         _ => {}
     }
 }
 
-/// Aᵀ m A of two tiles by four channels, requantized; `SIDE` as in [`winograd_input`].
+/// Aᵀ m A of two tiles by four channels, requantized; `TILE` as in [`winograd_input`].
 ///
-/// * `products`: `[SIDE · SIDE][8]`, as [`winograd_2x4`] writes them.
+/// * `products`: `[TILE · TILE][8]`, as [`winograd_2x4`] writes them.
 /// * `tables`: four biases times 4 or 36, four multipliers.
 /// * `output`: four channels at each pixel of either tile that lies inside.
 #[inline(always)]
-pub fn winograd_output<const SIDE: usize>(
+pub fn winograd_output<const TILE: usize>(
     products: &[i32],
     tables: &[u32],
     output: &mut [i8],
@@ -267,12 +267,12 @@ pub fn winograd_output<const SIDE: usize>(
     let ([first, second], [rows, rows_2], [columns, columns_2]) = (task.offsets, task.rows, task.columns);
     if !holds(first, rows, columns)
         || !holds(second, rows_2, columns_2)
-        || products.len() < 8 * SIDE * SIDE
+        || products.len() < 8 * TILE * TILE
         || tables.len() < 8
     {
         return;
     }
-    match SIDE {
+    match TILE {
         4 => implementation::winograd_output_4(products, tables, output, task),
         6 => implementation::winograd_output_6(products, tables, output, task),
         _ => {}
