@@ -7,7 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use host::dataset::{drawn, idx, table};
 use host::model_dir::ModelDir;
-use support::program::{fails, host, text};
+use support::program::{fails, host, succeeds, text};
 use support::{Need, have};
 
 /// A folder with small IDX files named as the official ones.
@@ -360,15 +360,15 @@ fn ctrl_c_writes_a_checkpoint_and_exits_130() {
 
     let out = tempfile::tempdir().unwrap();
     let model = out.path().join("interrupted");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_host"))
-        .args(["train", "--dataset", "drawn", "--epochs", "50", "--out"])
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_garments"))
+        .args(["train", "--net", "nano", "--dataset", "drawn", "--epochs", "50", "--out"])
         .arg(&model)
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
     // The first epoch has begun some time after this line; the handler stands before it.
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("training small on drawn")));
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("training nano on drawn")));
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     let pid = i32::try_from(child.id()).unwrap();
     // SAFETY: kill(2) with the identifier of a child that has not been waited for.
@@ -380,6 +380,26 @@ fn ctrl_c_writes_a_checkpoint_and_exits_130() {
     assert!(rest.iter().any(|line| line.contains("--resume` goes on")), "{rest:?}");
     assert!(model.join("checkpoint.bin").is_file());
     assert!(!model.join("manifest.json").exists());
+    // Network and data are the first command's without being named again; more epochs are another recipe.
+    let resume = ["train", "--resume", "--epochs", "3", "--out"];
+    fails(host().args(resume).arg(&model), 1, &["checkpoint.bin", "another recipe"]);
+}
+
+#[test]
+fn nothing_to_resume_is_a_new_training_and_a_named_place_without_data_an_error() {
+    let (data, out) = (small_data(), tempfile::tempdir().unwrap());
+    let model = out.path().join("new");
+    let train =
+        ["train", "--resume", "--epochs", "1", "--batch-size", "16", "--rounding-epochs", "0", "--out"];
+    let output = succeeds(custom(host().args(train).arg(&model), data.path()));
+    assert!(text(&output.stderr).contains("no checkpoint to resume; training starts anew"));
+    assert!(model.join("manifest.json").is_file());
+    // The options are kept: resuming what is done ends at once, without naming the data again.
+    let output = succeeds(host().args(["train", "--resume", "--json", "--out"]).arg(&model));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["epochs"], &document["dataset"]), (&1.into(), &"custom".into()));
+    let empty = tempfile::tempdir().unwrap();
+    fails(host().args(["data", "info"]).env("FASHION_MNIST_DIR", empty.path()), 3, &["FASHION_MNIST_DIR="]);
 }
 
 #[test]

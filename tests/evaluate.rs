@@ -200,7 +200,7 @@ fn what_is_no_photo_is_told_and_the_others_are_answered() {
     assert!(said.contains("a.png: ") && message.contains("b.jpg") && message.contains("1 of 2"), "{message}");
     fails(host().arg("predict").arg(folder.path().join("none.png")), 1, &["none.png"]);
     let empty = tempfile::tempdir().unwrap();
-    fails(host().arg("predict").arg(empty.path()), 2, &["no PNG, JPEG, BMP, WebP or GIF"]);
+    fails(host().arg("predict").arg(empty.path()), 2, &["no PNG, JPEG, BMP, WebP, GIF or TIFF"]);
     fails(host().arg("predict"), 2, &["<FILE>"]);
 }
 
@@ -268,7 +268,7 @@ fn the_readme_s_pictures_are_what_its_commands_make() {
     }
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str], out: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_garments"));
         succeeds(command.args(arguments).arg("--out").arg(folder.path().join(out)));
     };
     run(&["data", "grid", "--rows", "15", "--cols", "15"], "grid.png");

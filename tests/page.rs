@@ -103,7 +103,7 @@ fn post(address: &str, body: &Value) -> Value {
 /// Makes a page about `small` and drawn garments.
 fn page(folder: &Path) -> PathBuf {
     let out = folder.join("small.html");
-    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_host"));
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_garments"));
     command.args(["report", "--dataset", "drawn", "--images", "300", "--photos", "60", "--out"]).arg(&out);
     command.assert().success();
     out

@@ -6,7 +6,7 @@ use assert_cmd::Command;
 
 /// The program, kept off the network and away from any real data set.
 pub fn host() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_garments"));
     command.env("FASHION_MNIST_OFFLINE", "1").env("FASHION_MNIST_DOWNLOADS", "/nowhere");
     command.env_remove("FASHION_MNIST_DIR").env_remove("CI").env_remove("NO_COLOR");
     command

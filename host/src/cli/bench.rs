@@ -32,10 +32,10 @@ Instructions are exact. Cycles are a model of a Cortex-M4 without flash wait sta
 Example:\n  host bench kernels --emulate"
 )]
 pub(super) struct KernelsArgs {
-    /// Count in the emulator
-    #[arg(long, required = true)]
+    /// Count in the emulator, which is the only way there is
+    #[arg(long)]
     emulate: bool,
-    /// Only these: A, C, D or model folders [default: A, C, D and the committed models]
+    /// Only these: A, C, D, names of models or model folders [default: A, C, D and the committed models]
     #[arg(value_name = "NETWORK")]
     networks: Vec<String>,
     /// Only this profile [default: speed and size]
@@ -66,7 +66,6 @@ impl BenchCommand {
 
 impl KernelsArgs {
     fn run(self) -> Result<()> {
-        debug_assert!(self.emulate);
         let names = if self.networks.is_empty() { default_networks() } else { self.networks };
         let networks = names.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
         let profiles =
@@ -124,7 +123,7 @@ fn find(name: &str) -> Result<(String, FirmwareNetwork, bool)> {
     }
     let dir = ModelDir::new(&PathBuf::from(name));
     if !dir.path().is_dir() {
-        let problem = format!("{name}: neither A, C, D nor a model's folder");
+        let problem = format!("{name}: neither A, C, D nor a model; `host models` lists them");
         return Err(anyhow!(Failure::Usage(problem)));
     }
     let network = dir.read_firmware().map_err(|error| error.context(shown(dir.path())))?;

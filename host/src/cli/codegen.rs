@@ -24,6 +24,9 @@ pub(super) struct CodegenArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
+    /// Also say what each step's kernel was chosen over
+    #[arg(long)]
+    alternatives: bool,
     /// Also draw the arena, step by step, as SVG
     #[arg(long, value_name = "FILE")]
     arena: Option<PathBuf>,
@@ -65,6 +68,9 @@ impl CodegenArgs {
         let out = self.out.unwrap_or_else(|| dir.path().into());
         let plan = NetworkPlan::new(&dir.read_firmware()?, self.plan.options())?;
         remark(plans::account(&plan).trim_end());
+        if self.alternatives {
+            remark(plans::alternatives(&plan).trim_end());
+        }
         for path in write(&plan, &dir, &out)? {
             print_line(shown(&path))?;
         }

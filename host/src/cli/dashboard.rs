@@ -7,15 +7,15 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
-use ratatui::text::Line;
-use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph, Widget};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Widget};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use super::progress::minutes;
 use crate::train::history::EpochRecord;
 
-/// Lines that the dashboard takes below what was printed before.
-const LINES: u16 = 16;
+/// Fewest lines that the dashboard takes below what was printed before, and most; between them half the terminal.
+const LINES: [u16; 2] = [16, 30];
 /// Shortest time between two drawings.
 const PERIOD: Duration = Duration::from_millis(150);
 
@@ -34,6 +34,8 @@ pub(super) struct View {
     pub now: (f64, f64),
     /// Images a second.
     pub images_per_second: f64,
+    /// Learning rate at the end of this phase's last epoch; none in the first.
+    pub learning_rate: Option<f64>,
     /// Seconds to the end of the phase.
     pub seconds_left: Option<f64>,
     /// Colours are wanted.
@@ -60,14 +62,18 @@ impl Dashboard {
 
 impl<B: Backend> Dashboard<B> {
     fn over(backend: B) -> Result<Self, B::Error> {
-        let options = TerminalOptions { viewport: Viewport::Inline(LINES) };
+        let lines = (backend.size()?.height / 2).clamp(LINES[0], LINES[1]);
+        let options = TerminalOptions { viewport: Viewport::Inline(lines) };
         Ok(Self { terminal: Terminal::with_options(backend, options)?, drawn: None })
     }
 
-    /// Prints a line above the dashboard.
+    /// Prints text above the dashboard, in as many lines as it takes.
     pub fn print(&mut self, text: &str) {
-        let line = Line::from(text.to_owned());
-        let _ = self.terminal.insert_before(1, |buffer| Paragraph::new(line).render(buffer.area, buffer));
+        let width = self.terminal.size().map_or(80, |size| usize::from(size.width)).max(1);
+        let lines: Vec<Line<'_>> = broken(text, width).into_iter().map(Line::from).collect();
+        let count = lines.len() as u16;
+        let _ =
+            self.terminal.insert_before(count, |buffer| Paragraph::new(lines).render(buffer.area, buffer));
         // The line took the dashboard's place on the screen.
         self.drawn = None;
     }
@@ -101,6 +107,26 @@ impl<B: Backend> Drop for Dashboard<B> {
     }
 }
 
+/// Text in lines of at most `width` letters, broken between words where they fit.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && line + word.trim_end().chars().count() > width {
+            lines.push(String::new());
+        }
+        for letter in word.chars() {
+            if lines.last().is_some_and(|line| line.chars().count() == width) {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(letter);
+            }
+        }
+    }
+    lines
+}
+
 fn render(frame: &mut Frame<'_>, view: &View) {
     let [charts, progress, words] =
         Layout::vertical([Constraint::Min(6), Constraint::Length(1), Constraint::Length(1)])
@@ -113,6 +139,7 @@ fn render(frame: &mut Frame<'_>, view: &View) {
         frame,
         left,
         "loss",
+        "",
         [&line(&|record| record.loss), &line(&|record| record.validation_loss)],
         view,
         |value| format!("{value:.2}"),
@@ -121,6 +148,7 @@ fn render(frame: &mut Frame<'_>, view: &View) {
         frame,
         right,
         "accuracy",
+        "Ctrl-C keeps a checkpoint",
         [&line(&|record| 100.0 * record.accuracy), &line(&|record| 100.0 * record.validation_accuracy)],
         view,
         |value| format!("{value:.1} %"),
@@ -128,12 +156,17 @@ fn render(frame: &mut Frame<'_>, view: &View) {
     let (step, steps) = view.step;
     let ratio = if steps == 0 { 0.0 } else { (step as f64 / steps as f64).clamp(0.0, 1.0) };
     let label = format!("{} epoch {} of {}, step {step} of {steps}", view.phase, view.epoch.0, view.epoch.1);
-    let gauge = Gauge::default().ratio(ratio).label(label).use_unicode(true);
-    frame.render_widget(gauge.gauge_style(colored(view, Color::Blue)), progress);
+    let width = label.chars().count() as u16 + 1;
+    let [label_area, bar] =
+        Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(progress);
+    frame.render_widget(Paragraph::new(label), label_area);
+    // An empty label: the bar's own would lie over it.
+    let gauge = Gauge::default().ratio(ratio).label("").use_unicode(true);
+    frame.render_widget(gauge.gauge_style(colored(view, Color::Blue)), bar);
     let left = view.seconds_left.map_or(String::new(), |seconds| format!(", {} left", minutes(seconds)));
-    let rate = view.history.last().map_or(String::new(), |last| format!(", lr {:.1e}", last.learning_rate));
+    let rate = view.learning_rate.map_or(String::new(), |rate| format!(", lr {rate:.1e}"));
     let text = format!(
-        "loss {:.4}, accuracy {:.2} %{rate}, {:.0} images/s{left}  (Ctrl-C keeps a checkpoint)",
+        "loss {:.4}, accuracy {:.2} %{rate}, {:.0} images/s{left}",
         view.now.0,
         100.0 * view.now.1,
         view.images_per_second
@@ -150,6 +183,7 @@ fn curves(
     frame: &mut Frame<'_>,
     area: Rect,
     title: &str,
+    hint: &str,
     [training, validation]: [&[(f64, f64)]; 2],
     view: &View,
     format: impl Fn(f64) -> String,
@@ -167,17 +201,19 @@ fn curves(
             .graph_type(GraphType::Line)
             .style(colored(view, color))
     };
+    let legend = Line::from(vec![
+        Span::raw(format!("{title}: ")),
+        Span::styled("• training ", colored(view, Color::Blue)),
+        Span::styled("⠒ validation", colored(view, Color::Yellow)),
+    ]);
+    let block = Block::bordered().title(legend).title_bottom(hint);
     let chart = Chart::new(vec![
         dataset("training", training, Color::Blue, Marker::Dot),
         dataset("validation", validation, Color::Yellow, Marker::Braille),
     ])
-    .block(Block::bordered().title(title.to_owned()))
-    .legend_position(Some(if title == "loss" {
-        LegendPosition::TopRight
-    } else {
-        LegendPosition::BottomRight
-    }))
-    .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+    .block(block)
+    // The legend would lie over the curves; the title has it.
+    .legend_position(None)
     .x_axis(Axis::default().bounds([1.0, last]).labels([String::from("1"), format!("{last:.0}")]))
     .y_axis(Axis::default().bounds([low, high]).labels([format(low), format(high)]));
     frame.render_widget(chart, area);
@@ -203,7 +239,7 @@ mod tests {
 
     #[test]
     fn curves_progress_and_words_are_on_the_screen() {
-        let mut terminal = Terminal::new(TestBackend::new(100, LINES)).unwrap();
+        let mut terminal = Terminal::new(TestBackend::new(80, LINES[0])).unwrap();
         let view = View {
             phase: "floats:".into(),
             history: (1..9).map(record).collect(),
@@ -211,6 +247,7 @@ mod tests {
             step: (30, 120),
             now: (0.25, 0.91),
             images_per_second: 5_000.0,
+            learning_rate: Some(1e-3),
             seconds_left: Some(75.0),
             has_color: false,
         };
@@ -222,7 +259,9 @@ mod tests {
             "validation",
             "floats: epoch 9 of 20, step 30 of 120",
             "5000 images/s",
+            "lr 1.0e-3",
             "1:15 left",
+            "Ctrl-C keeps a checkpoint",
             "90.0 %",
         ] {
             assert!(screen.contains(part), "`{part}` is not on\n{screen}");
@@ -230,8 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(broken("one two three", 8), ["one two ", "three"]);
+        assert_eq!(broken("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(broken("", 3), [""]);
+    }
+
+    #[test]
+    fn a_large_terminal_gets_larger_curves() {
+        let mut dashboard = Dashboard::over(TestBackend::new(200, 60)).unwrap();
+        assert_eq!(dashboard.terminal.get_frame().area().height, 30);
+    }
+
+    #[test]
     fn nothing_learned_yet_and_a_tiny_terminal_are_no_panic() {
-        for (width, height) in [(100, LINES), (20, 4), (1, 1)] {
+        for (width, height) in [(100, LINES[0]), (20, 4), (1, 1)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| render(frame, &View::default())).unwrap();
             let view = View {

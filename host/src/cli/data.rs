@@ -152,6 +152,12 @@ impl DataCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
             DataCommand::Fetch(args) => {
+                if args.out.is_none()
+                    && let Ok(found) = locate::load_official_offline()
+                {
+                    remark(format_args!("already here; --out FOLDER downloads it elsewhere"));
+                    return print_line(found.source);
+                }
                 let folder = args.out.unwrap_or_else(locate::download_folder);
                 locate::check_online()?;
                 fetch::fetch(&folder, &fetch::SOURCES, |line| remark(line)).map_err(|error| match error {
@@ -200,6 +206,7 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
             "source": dataset.source,
             "sha256": dataset.sha256,
             "task": dataset.task,
+            "validation_images": dataset.validation.as_ref().map(|range| range.len()),
             "train": part(&dataset.train),
             "test": part(&dataset.test),
         }));
@@ -214,6 +221,9 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
             samples.shape.len() + 1,
             samples.shape,
         ))?;
+    }
+    if let Some(range) = &dataset.validation {
+        print_line(format_args!("          {} of the training images are kept for validation", range.len()))?;
     }
     print_line(format_args!("\n{:<3} {:<12} {:>7} {:>7}", "", "class", "train", "test"))?;
     let classes = &dataset.task.classes;

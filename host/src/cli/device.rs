@@ -54,9 +54,10 @@ pub(super) struct TargetArgs {
 
 /// How to reach the device.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("device").required(true).args(["emulate", "port"])))]
 pub(super) struct LinkArgs {
     /// Emulate the board with QEMU
-    #[arg(long, conflicts_with = "port", required_unless_present = "port")]
+    #[arg(long)]
     emulate: bool,
     /// Serial port of a flashed board, such as /dev/ttyACM0
     #[arg(long)]

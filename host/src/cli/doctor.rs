@@ -108,11 +108,16 @@ fn examine() -> Vec<Finding> {
                 .map_err(|error| first_line(&error.to_string())),
             "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
         ),
-        Finding::new("models", "everything but training", committed, "git checkout -- models, or host train"),
+        Finding::new(
+            "models",
+            "everything but training",
+            committed,
+            "git checkout -- models, or cargo run -p host -- train",
+        ),
         Finding::new(
             "ONNX Runtime",
             "verify and evaluate with ort",
-            ort::library().map(|path| shown(&path)).map_err(|error| first_line(&error)),
+            ort::find_library().map(|path| shown(&path)),
             ort::HOW_TO_GET,
         ),
         Finding::new(

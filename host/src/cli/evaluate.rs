@@ -9,7 +9,8 @@ use shared::preprocess::Preprocessing;
 
 use super::{DataArgs, Failure, print_json, print_line, shown};
 use crate::dataset::Samples;
-use crate::evaluate::classification::{ClassScores, Scores, by_class};
+use crate::dataset::strangers::Stranger;
+use crate::evaluate::classification::{ClassScores, FEW_IMAGES, Scores, by_class, interval};
 use crate::evaluate::compose;
 use crate::evaluate::judgement::{ClassCalibration, Judgement};
 use crate::model_dir::ModelDir;
@@ -118,6 +119,15 @@ struct Document {
     engine: String,
     images: usize,
     accuracy: f64,
+    /// Wilson's 95 % interval of the accuracy.
+    accuracy_interval: [f64; 2],
+    macro_f1: f64,
+    /// Fraction of the images answered as sure, and of those the right ones.
+    sure_share: f64,
+    sure_accuracy: f64,
+    /// Pictures without a class; absent for models that the garment finder feeds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    strangers: Vec<Strangers>,
     #[serde(serialize_with = "by_class")]
     report: Vec<ClassScores>,
     macro_avg: Scores,
@@ -132,15 +142,28 @@ struct Document {
     files: Vec<String>,
 }
 
+/// Pictures of one kind that show no class.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Strangers {
+    kind: &'static str,
+    images: usize,
+    /// Fraction answered as sure.
+    sure_share: f64,
+}
+
 /// A model's answers, with what they are compared with.
 pub(super) struct Answers {
     pub dir: ModelDir,
     pub dataset: String,
     pub task: Task,
     pub test: Samples,
+    pub files: Vec<PathBuf>,
     pub judgement: Judgement,
     pub float: Option<Judgement>,
     pub photos: Option<compose::Composed>,
+    pub strangers: Vec<Strangers>,
+    /// Least probability of a sure answer.
+    pub sure_from: f64,
 }
 
 impl Answers {
@@ -156,7 +179,8 @@ impl Answers {
         let mut loaded = engine.load(&dir)?;
         let dataset = data.load_for(&dir, &dir.task()?)?;
         let test = dataset.test.take(images.unwrap_or(usize::MAX).max(1));
-        let temperature = dir.confidence()?.temperature;
+        let confidence = dir.confidence()?;
+        let (temperature, sure_from) = (confidence.temperature, f64::from(confidence.unsure_below) / 256.0);
         let judgement = Judgement::of(loaded.as_mut(), &test, &dataset.task.classes, temperature)?;
         let float = match (engine, dir.read_float()?) {
             (EngineName::Integer, Some(model)) => {
@@ -165,7 +189,7 @@ impl Answers {
             }
             _ => None,
         };
-        let task = dataset.task;
+        let (task, files) = (dataset.task, dataset.test_files);
         let photos = match photos {
             count if count > 0 && task.preprocessing == Preprocessing::Garment => {
                 let some = test.take(count);
@@ -174,7 +198,23 @@ impl Answers {
             // Photographs need none composed.
             _ => None,
         };
-        Ok(Self { dir, dataset: dataset.kind.name().into(), task, test, judgement, float, photos })
+        let strangers = match task.preprocessing {
+            Preprocessing::Square => Stranger::ALL
+                .iter()
+                .map(|kind| {
+                    let samples = kind.judged(&test);
+                    let answers = Judgement::of(loaded.as_mut(), &samples, &task.classes, temperature)?;
+                    Ok(Strangers {
+                        kind: kind.name(),
+                        images: samples.len(),
+                        sure_share: answers.sure(sure_from).0,
+                    })
+                })
+                .collect::<Result<_>>()?,
+            Preprocessing::Garment => Vec::new(),
+        };
+        let dataset = dataset.kind.name().into();
+        Ok(Self { dir, dataset, task, test, files, judgement, float, photos, strangers, sure_from })
     }
 
     /// Writes the page about them; `None` for a model without a manifest.
@@ -195,6 +235,7 @@ impl Answers {
             judgement: &self.judgement,
             float: self.float.as_ref(),
             chosen: &chosen(self.test.len(), seed),
+            files: &self.files,
             photos: self.photos.as_ref(),
             history: &history,
             plan: &NetworkPlan::new(&self.dir.read_firmware()?, Options::default())?,
@@ -214,8 +255,10 @@ impl EvaluateArgs {
             .unwrap_or_else(|| crate::project_root().join("target/evaluate").join(answers.dir.name()));
         let mut files = Files { folder: &out, written: Vec::new() };
         self.write(&answers, &mut files)?;
-        let Answers { dir, dataset, test, judgement, float, photos, .. } = answers;
+        let Answers { dir, dataset, test, judgement, float, photos, strangers, sure_from, .. } = answers;
         let report = judgement.matrix().report();
+        let right = (0..test.len()).filter(|&index| judgement.is_right(index)).count();
+        let (sure_share, sure_accuracy) = judgement.sure(sure_from);
         let report_text = report.to_text(self.digits.into());
         let document = Document {
             model: dir.name(),
@@ -223,6 +266,11 @@ impl EvaluateArgs {
             engine: judgement.engine.clone(),
             images: test.len(),
             accuracy: report.accuracy,
+            accuracy_interval: interval(right, test.len()),
+            macro_f1: report.macro_avg.f1,
+            sure_share,
+            sure_accuracy,
+            strangers,
             confusion: judgement.matrix().counts,
             calibration: judgement.by_class(),
             flips: float.as_ref().map(|float| judgement.flips(float).len()),
@@ -274,6 +322,31 @@ impl EvaluateArgs {
             100.0 * document.accuracy
         ))?;
         print_line(report)?;
+        let [low, high] = document.accuracy_interval;
+        if document.images < FEW_IMAGES {
+            print_line(format_args!(
+                "accuracy between {:.1} and {:.1} % (Wilson's 95 % interval, as there are few images)",
+                100.0 * low,
+                100.0 * high
+            ))?;
+        }
+        print_line(format_args!(
+            "{:.2} % of the images are answered as sure, {:.2} % of those right",
+            100.0 * document.sure_share,
+            100.0 * document.sure_accuracy
+        ))?;
+        if !document.strangers.is_empty() {
+            let shares = document.strangers.iter().map(|kind| kind.sure_share);
+            let mean = shares.sum::<f64>() / document.strangers.len() as f64;
+            print_line(format_args!(
+                "{:.2} % of pictures without a class are answered as sure:",
+                100.0 * mean
+            ))?;
+            for kind in &document.strangers {
+                print_line(format_args!("  {:<26} {:>6.2} %", kind.kind, 100.0 * kind.sure_share))?;
+            }
+        }
+        print_line("")?;
         let names: Vec<&str> = document.report.iter().map(|row| row.class.as_str()).collect();
         let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
         let mut header = vec!["true \\ predicted"];

@@ -11,6 +11,7 @@ mod evaluate;
 mod export;
 mod models;
 mod predict;
+mod program;
 mod progress;
 mod quantize;
 mod report;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::dataset::locate::Pictures;
@@ -44,8 +45,8 @@ use crate::train::recipe::RecipeError;
     after_help = "Exit codes: 0 done · 1 failure · 2 usage · 3 data missing, unreachable or failing its checksum · \
 4 a gate failed · 5 a device or tool is missing · 130 interrupted, checkpoint written.\n\n\
 Data goes to standard output, progress and remarks to standard error.\n\n\
-Start with: cargo run -p host -- train\n\
-Something missing? cargo run -p host -- doctor"
+Start with: host train\n\
+Something missing? Try: host doctor"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -66,7 +67,7 @@ fn is_quiet() -> bool {
 /// Says something on standard error, unless `--quiet`.
 fn remark(text: impl std::fmt::Display) {
     if !is_quiet() {
-        eprintln!("{text}");
+        eprintln!("{}", program::typed(&text.to_string(), &program::name()));
     }
 }
 
@@ -109,8 +110,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  host completions bash > ~/.local/share/bash-completion/completions/host\n  \
-host completions zsh > ~/.zfunc/_host"
+    after_help = "For the program that `cargo install --path host` installs, which is called garments.\n\n\
+Examples:\n  host completions bash > ~/.local/share/bash-completion/completions/garments\n  \
+host completions zsh > ~/.zfunc/_garments"
 )]
 struct CompletionsArgs {
     /// Which shell's
@@ -118,11 +120,14 @@ struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
+/// Name of the installed program.
+const INSTALLED: &str = "garments";
+
 impl CompletionsArgs {
     fn run(self) -> Result<()> {
         // Into memory first: clap_complete panics where standard output is closed.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "host", &mut script);
+        clap_complete::generate(self.shell, &mut program::command(), INSTALLED, &mut script);
         print_line(String::from_utf8_lossy(&script).trim_end())
     }
 }
@@ -198,7 +203,8 @@ enum Failure {
 
 /// Parses the arguments, runs the command and returns the exit code.
 pub fn run() -> u8 {
-    let cli = match Cli::try_parse() {
+    let parsed = program::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -230,7 +236,7 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("error: {}", in_one_line(&error));
+            eprintln!("error: {}", program::typed(&in_one_line(&error), &program::name()));
             exit_code(&error)
         }
     }
@@ -305,6 +311,8 @@ fn shown(path: &std::path::Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     /// Commands that only hold others.

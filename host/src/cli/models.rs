@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{print_line, shown};
+use super::{print_json, print_line, shown};
 use crate::model_dir::ModelDir;
 use crate::report::models::{Entry, confidence_markdown, markdown};
 use crate::report::{ablations, card, curves};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  host models\n  host models --cards")]
+#[command(after_help = "Examples:\n  host models\n  host models --json\n  host models --cards")]
 pub(super) struct ModelsArgs {
     /// Folder that holds the model folders
     #[arg(long, value_name = "FOLDER")]
@@ -25,6 +25,9 @@ pub(super) struct ModelsArgs {
     /// Write every model's card, README.md in its folder, and its training curves
     #[arg(long)]
     cards: bool,
+    /// All manifests and device records as one JSON document
+    #[arg(long, conflicts_with_all = ["confidences", "ablations", "cards"])]
+    json: bool,
 }
 
 impl ModelsArgs {
@@ -43,6 +46,12 @@ impl ModelsArgs {
                 }
             }
             return Ok(());
+        }
+        if self.json {
+            let models = entries.iter().map(|entry| {
+                serde_json::json!({ "manifest": entry.manifest, "device": entry.device, "robustness": entry.robustness })
+            });
+            return print_json(&models.collect::<Vec<_>>());
         }
         if self.ablations {
             return print_line(ablations::markdown(&ablations::groups(&folder)?).trim_end());

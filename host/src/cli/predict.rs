@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use shared::input::InputShape;
 use shared::preprocess::Seen;
 use shared::protocol::Verdict;
 
@@ -22,11 +23,11 @@ use crate::task::Task;
     after_help = "A photo is made what the chip makes of a camera's frame. For models of Fashion-MNIST: gray, the\n\
 garment found by its difference from the border, cut out as a square, averaged to 28×28, light on dark. For\n\
 other models: the centre, averaged to the network's input.\n\n\
-Examples:\n  host predict shirt.jpg\n  host predict shirt.jpg --show        what the network sees of it\n  \
+Examples:\n  host predict shirt.jpg\n  host predict shirt.jpg --show        as it is, and what the network sees of it\n  \
 host predict photos/ > answers.csv   a folder gives a CSV\n  host predict --model models/small drawn.png --json"
 )]
 pub(super) struct PredictArgs {
-    /// PNG, JPEG, BMP, WebP or GIF files, or folders of them
+    /// PNG, JPEG, BMP, WebP, GIF or TIFF files, or folders of them and of such folders
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Model folder
@@ -35,7 +36,7 @@ pub(super) struct PredictArgs {
     /// What answers
     #[arg(long, value_enum, default_value = "integer")]
     engine: EngineName,
-    /// Show what the network sees
+    /// Show the photograph as it is, and beside it what the network sees
     #[arg(long, conflicts_with = "json")]
     show: bool,
     /// Write what the network sees as FILE.HEIGHTxWIDTH.png into this folder
@@ -108,10 +109,7 @@ impl PredictArgs {
                 print_line(text_line(&prediction))?;
             }
             if self.show {
-                print_line(
-                    terminal::picture(task.input, &pixels, terminal::stdout_has_color())
-                        .trim_end_matches('\n'),
-                )?;
+                print_line(both(&photo, &task, &pixels).trim_end_matches('\n'))?;
             }
             predictions.push(prediction);
         }
@@ -130,10 +128,12 @@ impl PredictArgs {
         let mut paths = Vec::new();
         for path in &self.files {
             if path.is_dir() {
-                let inside = photo::in_folder(path)?;
+                let inside = photo::below(path)?;
                 if inside.is_empty() {
-                    let problem =
-                        format!("{}: no PNG, JPEG, BMP, WebP or GIF file in this folder", path.display());
+                    let problem = format!(
+                        "{}: no PNG, JPEG, BMP, WebP, GIF or TIFF file in this folder",
+                        path.display()
+                    );
                     return Err(Failure::Usage(problem).into());
                 }
                 paths.extend(inside);
@@ -171,6 +171,23 @@ fn predict(
     let verdict = Verdict::of(*seen, !unsure);
     let (unsure, nothing) = (verdict != Verdict::Sure, verdict == Verdict::Nothing);
     Ok(Prediction { file: shown(path), top, unsure, nothing })
+}
+
+/// The photograph, made as high as the network's input, beside what the network sees.
+fn both(photo: &Photo, task: &Task, pixels: &[u8]) -> String {
+    let has_color = terminal::stdout_has_color();
+    let seen = terminal::picture(task.input, pixels, has_color);
+    let width =
+        (photo.width * task.input.height).div_ceil(photo.height.max(1)).clamp(1, 2 * task.input.height);
+    let shape = InputShape { height: task.input.height, width, channels: 3 };
+    let small: Vec<u8> = (0..shape.height * width)
+        .flat_map(|at| {
+            let (row, column) = (at / width * photo.height / shape.height, at % width * photo.width / width);
+            let start = (row * photo.width + column) * 3;
+            photo.rgb[start..start + 3].to_vec()
+        })
+        .collect();
+    terminal::beside(&terminal::picture(shape, &small, has_color), terminal::columns(width, has_color), &seen)
 }
 
 fn text_line(prediction: &Prediction) -> String {

@@ -55,6 +55,7 @@ impl Observer for Progress {
         self.epochs_before = self.view.history.last().map_or(0, |record| record.epoch);
         self.first = None;
         (self.view.phase, self.view.epoch) = ("rounded:".into(), (1, epochs));
+        self.view.learning_rate = None;
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize, loss: f64, accuracy: f64) {
@@ -74,8 +75,9 @@ impl Observer for Progress {
         let each = self.first.map_or(0.0, |first| first.0.elapsed().as_secs_f64())
             / (record.epoch - first_epoch).max(1) as f64;
         let left = each * (epochs - record.epoch) as f64;
-        self.line(&format!(
-            "epoch {:>3}/{epochs}  loss {:.4}  accuracy {:.2} %  validation {:.4} {:.2} %{}  lr {:.1e}  {:.1} s  {:.0} images/s  {} left",
+        // In 80 columns; a dashboard tells the rest.
+        let line = format!(
+            "epoch {:>3}/{epochs} loss {:.3} {:.1} % validation {:.3} {:.2} %{} lr {:.0e} {:.1} s",
             record.epoch,
             record.loss,
             100.0 * record.accuracy,
@@ -84,9 +86,12 @@ impl Observer for Progress {
             if is_best { " best" } else { "     " },
             record.learning_rate,
             record.seconds,
-            (self.view.step.1 * self.batch_size) as f64 / record.seconds.max(1e-9),
-            minutes(left)
-        ));
+        );
+        match self.dashboard {
+            Some(_) => self.line(&line),
+            None => self.line(&format!("{line}, {} left", minutes(left))),
+        }
+        self.view.learning_rate = Some(record.learning_rate);
         self.view.history.push(EpochRecord { epoch: record.epoch + self.epochs_before, ..*record });
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{DataArgs, print_json, print_line, remark};
+use super::{DataArgs, print_json, print_line};
+use crate::counter::Counter;
 use crate::dataset::Samples;
 use crate::evaluate::accuracy_of;
 use crate::evaluate::corrupt::{Corruption, Robustness, Row};
@@ -47,14 +48,16 @@ impl RobustnessArgs {
             let corruption = corruption.to_owned();
             Ok(Row { corruption, strength, amount, float, int8: accuracy_of(&mut int8, samples)? })
         };
+        let counter = Counter::new("kinds of corruption", 3 * Corruption::ALL.len());
         let mut rows = vec![row("none", 0, None, &test)?];
         for corruption in Corruption::ALL {
             for strength in 1..=3 {
-                remark(format_args!("{} {strength}", corruption.name()));
                 let samples = corruption.apply(&test, strength);
                 rows.push(row(corruption.name(), strength, Some(corruption.amount(strength)), &samples)?);
+                counter.count();
             }
         }
+        drop(counter);
         let report = Robustness { model: dir.name(), images: test.len(), rows };
         if self.record {
             let text = serde_json::to_string_pretty(&report)? + "\n";

@@ -22,11 +22,48 @@ pub(super) fn show_cursor() {
     }
 }
 
+/// Columns that a picture takes at most.
+const COLUMNS: usize = 78;
+
+/// Puts two blocks of lines side by side; the left one is `columns` wide where it is shown.
+pub(super) fn beside(left: &str, columns: usize, right: &str) -> String {
+    // Plain lines end with their last mark, coloured ones hold escapes: only the former need filling up.
+    let filled = |line: &str| match line.contains('\x1b') {
+        true => line.to_owned(),
+        false => format!("{line:<columns$}"),
+    };
+    let count = left.lines().count().max(right.lines().count());
+    let (mut left, mut right) = (left.lines(), right.lines());
+    let mut text = String::new();
+    for _ in 0..count {
+        let line = left.next().map_or_else(|| " ".repeat(columns), filled);
+        text += format!("{line}  {}", right.next().unwrap_or_default()).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// Columns of the terminal that [`picture`] takes for a picture of this width.
+pub(super) fn columns(width: usize, has_color: bool) -> usize {
+    match has_color || width > COLUMNS / 2 {
+        true => width.div_ceil(width.div_ceil(COLUMNS).max(1)),
+        false => 2 * width,
+    }
+}
+
 /// Shows an image: half blocks in colour, two pixels a character, or shades of characters, two a pixel.
+///
+/// An image too wide for that is shown with fewer pixels.
 pub(super) fn picture(shape: InputShape, image: &[u8], has_color: bool) -> String {
     let InputShape { height, width, channels } = shape;
+    let step = width.div_ceil(COLUMNS).max(1);
+    // A character is twice as high as wide.
+    let marks = if !has_color && width > COLUMNS / 2 { 1 } else { 2 };
+    let row_step = if has_color || marks == 2 { step } else { 2 * step };
+    let original = width;
+    let (height, width) = (height.div_ceil(row_step), width.div_ceil(step));
     let at = |row: usize, column: usize| -> [u8; 3] {
-        let start = (row * width + column) * channels;
+        let start = (row * row_step * original + column * step) * channels;
         match image.get(start..start + channels) {
             Some(&[red, green, blue]) => [red, green, blue],
             Some(&[gray]) => [gray; 3],
@@ -51,7 +88,7 @@ pub(super) fn picture(shape: InputShape, image: &[u8], has_color: bool) -> Strin
                     let [red, green, blue] = at(row, column);
                     let gray = if channels == 3 { luma(red, green, blue) } else { red };
                     let shade = SHADES[usize::from(gray) * SHADES.len() / 256];
-                    [char::from(shade); 2]
+                    std::iter::repeat_n(char::from(shade), marks)
                 })
                 .collect();
             text += line.trim_end();
@@ -76,5 +113,22 @@ mod tests {
         assert!(color.starts_with("\x1b[38;2;0;0;0m\x1b[48;2;255;255;255m▀"), "{color:?}");
         let plain = picture(SHAPE, &image, false);
         assert_eq!((plain.lines().count(), plain.lines().nth(1)), (28, Some("@@")));
+    }
+
+    #[test]
+    fn a_wide_picture_fits_the_terminal() {
+        let shape = InputShape::new(64, 64, 3).unwrap();
+        let image = vec![255; shape.len()];
+        let plain = picture(shape, &image, false);
+        assert_eq!((plain.lines().count(), plain.lines().next().map(str::len)), (32, Some(64)));
+        assert_eq!((columns(64, false), columns(28, false), columns(64, true)), (64, 56, 64));
+        let shape = InputShape::new(256, 256, 1).unwrap();
+        let color = picture(shape, &vec![255; shape.len()], true);
+        assert_eq!((color.lines().count(), color.matches('▀').count()), (32, 32 * 64));
+    }
+
+    #[test]
+    fn pictures_stand_side_by_side() {
+        assert_eq!(beside("a\nbcd\n", 4, "x\ny\nz\n"), "a     x\nbcd   y\n      z\n");
     }
 }

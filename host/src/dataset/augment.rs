@@ -45,6 +45,13 @@ pub struct PhotoAugmentation {
     pub blur: f32,
     /// Largest standard deviation of noise, as a fraction of 255.
     pub noise: f32,
+    /// Probability that the image becomes one that shows no class and is learned as such.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub strangers: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Augmentation {
@@ -135,7 +142,7 @@ impl PhotoAugmentation {
 }
 
 /// Appends the channels between four pixels (bilinear); the edge repeats outside.
-fn sample(shape: InputShape, image: &[u8], y: f32, x: f32, values: &mut Vec<f32>) {
+pub(super) fn sample(shape: InputShape, image: &[u8], y: f32, x: f32, values: &mut Vec<f32>) {
     let InputShape { height, width, channels } = shape;
     let y = y.clamp(0.0, (height - 1) as f32);
     let x = x.clamp(0.0, (width - 1) as f32);
@@ -251,6 +258,7 @@ mod tests {
         gray: 0.0,
         blur: 0.0,
         noise: 0.0,
+        strangers: 0.0,
     };
 
     #[test]

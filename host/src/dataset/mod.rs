@@ -5,6 +5,7 @@
 //! the folders, [`fetch`] the network, [`drawn`] makes garments out of nothing but a seed.
 
 pub mod augment;
+pub mod cache;
 pub mod drawn;
 pub mod fetch;
 pub mod identity;
@@ -13,6 +14,7 @@ pub mod locate;
 pub mod photo;
 pub mod pictures;
 pub mod split;
+pub mod strangers;
 pub mod table;
 
 use std::path::PathBuf;
@@ -221,6 +223,8 @@ pub struct Dataset {
     pub test: Samples,
     /// Which images of the training part are the validation images, where the data says so itself.
     pub validation: Option<std::ops::Range<usize>>,
+    /// Files of the test images, in their order; empty where images have none of their own.
+    pub test_files: Vec<PathBuf>,
     /// sha256 over labels and pixels of both parts in order, hex.
     pub sha256: String,
 }
@@ -229,7 +233,17 @@ impl Dataset {
     /// Joins two parts and computes their hash.
     pub fn new(kind: Kind, source: String, task: Task, train: Samples, test: Samples) -> Self {
         let sha256 = identity::content_sha256(&[&train, &test]);
-        Self { kind, source, task, train, large: None, test, validation: None, sha256 }
+        Self {
+            kind,
+            source,
+            task,
+            train,
+            large: None,
+            test,
+            validation: None,
+            test_files: Vec::new(),
+            sha256,
+        }
     }
 
     /// Splits the training part: as the data says, else `fraction` of it by `seed` for validation.

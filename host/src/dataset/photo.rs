@@ -1,8 +1,9 @@
-//! Photos: PNG, JPEG, BMP, WebP and GIF files, and what the chip would see of them.
+//! Photos: PNG, JPEG, BMP, WebP, GIF and TIFF files, and what the chip would see of them.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 use shared::image::{Frame, PixelFormat};
@@ -12,7 +13,7 @@ use thiserror::Error;
 use crate::task::Task;
 
 /// Endings of the files that are read, lower case.
-pub const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "webp", "gif"];
+pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "bmp", "webp", "gif", "tif", "tiff"];
 /// Bytes that a decoder may take.
 const MAX_DECODED: u64 = 512 << 20;
 /// Pixels of the largest picture that is decoded: a file of a few kilobytes may claim any number.
@@ -30,7 +31,7 @@ pub enum PhotoError {
         source: std::io::Error,
     },
     /// The file is damaged or of another kind.
-    #[error("{path}: {problem}; PNG, JPEG, BMP, WebP and GIF are read")]
+    #[error("{path}: {problem}; PNG, JPEG, BMP, WebP, GIF and TIFF are read")]
     Format {
         /// The file.
         path: PathBuf,
@@ -56,8 +57,23 @@ impl Photo {
     /// # Errors
     /// [`PhotoError`] with the path.
     pub fn read(path: &Path) -> Result<Self, PhotoError> {
-        let bytes = std::fs::read(path).map_err(|source| PhotoError::Io { path: path.into(), source })?;
-        decode(&bytes).map_err(|problem| PhotoError::Format { path: path.into(), problem })
+        Self::from_bytes(path, &Self::bytes(path)?)
+    }
+
+    /// Reads a file as it is.
+    ///
+    /// # Errors
+    /// [`PhotoError::Io`] with the path.
+    pub fn bytes(path: &Path) -> Result<Vec<u8>, PhotoError> {
+        std::fs::read(path).map_err(|source| PhotoError::Io { path: path.into(), source })
+    }
+
+    /// Decodes a file's bytes; `path` is for the message.
+    ///
+    /// # Errors
+    /// [`PhotoError::Format`] with the path.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, PhotoError> {
+        decode(bytes).map_err(|problem| PhotoError::Format { path: path.into(), problem })
     }
 
     /// Writes a PNG file, whole or not at all.
@@ -66,6 +82,23 @@ impl Photo {
     /// The file system's.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         crate::files::write_whole(path, &crate::report::png::encode_rgb(self.width, self.height, &self.rgb)?)
+    }
+
+    /// The photograph as a JPEG file, its longer side at most `side` pixels.
+    ///
+    /// # Errors
+    /// The encoder's, for a size of zero.
+    pub fn to_small_jpeg(&self, side: u32) -> Result<Vec<u8>, image::ImageError> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let whole = RgbImage::from_raw(width, height, self.rgb.clone()).unwrap_or_default();
+        let small = if width.max(height) > side {
+            DynamicImage::ImageRgb8(whole).thumbnail(side, side).into_rgb8()
+        } else {
+            whole
+        };
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(&small)?;
+        Ok(bytes)
     }
 
     /// Does what the chip does with a camera's frame; returns the network's input and whether it shows anything.
@@ -160,6 +193,32 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, PhotoError> {
     Ok(paths)
 }
 
+/// Returns the photos of a folder and of the folders in it, each folder's own first; hidden folders are left alone.
+///
+/// # Errors
+/// [`PhotoError::Io`] where a folder cannot be read.
+pub fn below(folder: &Path) -> Result<Vec<PathBuf>, PhotoError> {
+    let mut paths = Vec::new();
+    collect(folder, &mut paths)?;
+    Ok(paths)
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), PhotoError> {
+    paths.extend(in_folder(folder)?);
+    let refuse = |source| PhotoError::Io { path: folder.into(), source };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(refuse)? {
+        let entry = entry.map_err(refuse)?;
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        // Links to folders are not followed, as they may lead back.
+        if entry.file_type().map_err(refuse)?.is_dir() && !is_hidden {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    folders.iter().try_for_each(|folder| collect(folder, paths))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,9 +232,14 @@ mod tests {
     #[test]
     fn every_kind_of_file_gives_its_pixels() {
         let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(9, 5, Rgb([200, 30, 60])));
-        for format in
-            [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif]
-        {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Jpeg,
+            ImageFormat::WebP,
+            ImageFormat::Gif,
+            ImageFormat::Tiff,
+        ] {
             let photo = decode(&encoded(&picture, format)).unwrap();
             assert_eq!((photo.width, photo.height), (9, 5), "{format:?}");
             let far = photo
@@ -186,6 +250,15 @@ mod tests {
                 .flat_map(|&[r, g, b]| [r.abs_diff(200), g.abs_diff(30), b.abs_diff(60)]);
             assert!(far.max().unwrap() <= 4, "{format:?}");
         }
+    }
+
+    #[test]
+    fn a_small_copy_keeps_the_aspect() {
+        let photo = Photo { width: 300, height: 150, rgb: [200, 30, 60].repeat(300 * 150) };
+        let small = decode(&photo.to_small_jpeg(100).unwrap()).unwrap();
+        assert_eq!((small.width, small.height), (100, 50));
+        let same = decode(&photo.to_small_jpeg(400).unwrap()).unwrap();
+        assert_eq!((same.width, same.height), (300, 150));
     }
 
     #[test]
@@ -238,6 +311,12 @@ mod tests {
         std::fs::write(folder.path().join("b.JPG"), b"").unwrap();
         std::fs::write(folder.path().join("c.txt"), b"").unwrap();
         std::fs::write(folder.path().join("._notes.png"), b"").unwrap();
-        assert_eq!(in_folder(folder.path()).unwrap(), [folder.path().join("b.JPG"), path]);
+        assert_eq!(in_folder(folder.path()).unwrap(), [folder.path().join("b.JPG"), path.clone()]);
+        let inner = folder.path().join("a/b");
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::write(inner.join("d.tif"), b"").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path(), inner.join("back")).unwrap();
+        assert_eq!(below(folder.path()).unwrap(), [folder.path().join("b.JPG"), path, inner.join("d.tif")]);
     }
 }

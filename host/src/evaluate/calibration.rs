@@ -12,6 +12,10 @@ use super::arg_max_f32;
 const BINS: usize = 15;
 /// Share of the answered validation images that shall be right.
 const SURE: f64 = 0.98;
+/// A threshold that no share reaches.
+const NEVER_SURE: u16 = 257;
+/// Share of the strangers that may be answered.
+const DECEIVED: f64 = 0.10;
 /// The temperature is looked for between 1 / this and this.
 const WIDEST: f64 = 8.0;
 
@@ -20,7 +24,8 @@ const WIDEST: f64 = 8.0;
 pub struct Calibration {
     /// Divisor of the logits.
     pub temperature: f64,
-    /// A winner with fewer 256ths is marked as unsure, so that 98 % of the other validation answers are right.
+    /// A winner with fewer 256ths is marked as unsure, so that 98 % of the other validation answers are right and at
+    /// most 10 % of the strangers are among them.
     pub unsure_below: u16,
     /// Expected calibration error on the test images without the temperature, 0..=1.
     pub ece_plain: f64,
@@ -32,6 +37,10 @@ pub struct Calibration {
     pub coverage: f64,
     /// Fraction of those that are right.
     pub answered_accuracy: f64,
+    /// Fraction of pictures without a class that are answered without being unsure, the mean over their kinds; only
+    /// for models of photographs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strangers: Option<f64>,
     /// Coverage and accuracy on the test images, threshold by threshold.
     pub curve: Vec<Point>,
 }
@@ -86,7 +95,14 @@ impl Calibration {
     }
 
     /// Fits temperature and threshold on validation images, and judges both on test images.
-    pub fn fit(validation: Judged<'_>, test: Judged<'_>, logit_scale: f32) -> Self {
+    ///
+    /// * `strangers`: logits of pictures without a class, kind by kind; they raise the threshold.
+    pub fn fit(
+        validation: Judged<'_>,
+        test: Judged<'_>,
+        strangers: &[Vec<Vec<f32>>],
+        logit_scale: f32,
+    ) -> Self {
         let temperature = validation.best_temperature();
         let multiplier = confidence_multiplier(logit_scale, temperature);
         let share = |logits: &Vec<f32>| {
@@ -98,9 +114,23 @@ impl Calibration {
         };
         let shares = |judged: &Judged<'_>| -> Vec<Vec<u16>> { judged.logits.iter().map(share).collect() };
         let validation_shares = shares(&validation);
-        let unsure_below = (0..=256u16)
-            .find(|&threshold| validation.point(&validation_shares, threshold).accuracy >= SURE)
-            .unwrap_or(256);
+        let winners: Vec<Vec<u16>> = strangers
+            .iter()
+            .map(|kind| kind.iter().map(|logits| share(logits)[arg_max_f32(logits)]).collect())
+            .collect();
+        let deceived = |threshold: u16| {
+            let kinds = winners.iter().map(|kind| {
+                let sure = kind.iter().filter(|&&winner| winner >= threshold).count();
+                sure as f64 / kind.len().max(1) as f64
+            });
+            kinds.sum::<f64>() / winners.len().max(1) as f64
+        };
+        let unsure_below = (0..=NEVER_SURE)
+            .find(|&threshold| {
+                validation.point(&validation_shares, threshold).accuracy >= SURE
+                    && deceived(threshold) <= DECEIVED
+            })
+            .unwrap_or(NEVER_SURE);
         let test_shares = shares(&test);
         let errors = test.logits.iter().zip(&test_shares).flat_map(|(logits, shares)| {
             let real = softmax(logits, temperature);
@@ -120,6 +150,7 @@ impl Calibration {
             largest_share_error: errors.fold(0.0, f64::max),
             coverage: chosen.coverage,
             answered_accuracy: chosen.accuracy,
+            strangers: (!strangers.is_empty()).then(|| deceived(unsure_below)),
             curve: curve.iter().map(|&threshold| test.point(&test_shares, threshold)).collect(),
         }
     }
@@ -204,7 +235,7 @@ mod tests {
     fn the_temperature_makes_the_confidence_the_accuracy() {
         let (logits, labels) = answers(9.0, 16);
         let judged = Judged { logits: &logits, labels: &labels };
-        let calibration = Calibration::fit(judged, judged, 0.001);
+        let calibration = Calibration::fit(judged, judged, &[], 0.001);
         // 0.8 = 1 / (1 + 9 e^(−9/T)).
         assert!((calibration.temperature - 9.0 / 36f64.ln()).abs() < 0.01, "{}", calibration.temperature);
         assert!((calibration.ece_plain - 0.199).abs() < 0.001 && calibration.ece < 0.002, "{calibration:?}");
@@ -217,7 +248,7 @@ mod tests {
         let logits = vec![vec![1.0, 0.5, 0.0]; 100];
         let labels: Vec<u8> = (0..100).map(|at| u8::from(at % 4 == 0)).collect();
         let judged = Judged { logits: &logits, labels: &labels };
-        let calibration = Calibration::fit(judged, judged, 0.5);
+        let calibration = Calibration::fit(judged, judged, &[], 0.5);
         assert!(calibration.largest_share_error < 0.01, "{calibration:?}");
         assert_eq!(confidence_multiplier(f32::MAX, 1e-9), i64::MAX);
     }
@@ -229,8 +260,14 @@ mod tests {
         logits.extend(weak);
         labels.extend(wrong);
         let judged = Judged { logits: &logits, labels: &labels };
-        let calibration = Calibration::fit(judged, judged, 0.001);
+        let calibration = Calibration::fit(judged, judged, &[], 0.001);
         assert_eq!((calibration.coverage, calibration.answered_accuracy), (0.5, 1.0));
         assert_eq!(calibration.curve[0], Point { threshold: 0, coverage: 1.0, accuracy: 0.75 });
+        // Strangers that look as sure as the weak answers change nothing; surer ones leave less to answer.
+        let stranger = |lead: f32| vec![vec![lead, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]; 10];
+        let weak = Calibration::fit(judged, judged, &[stranger(2.0)], 0.001);
+        assert_eq!((weak.unsure_below, weak.strangers), (calibration.unsure_below, Some(0.0)));
+        let strong = Calibration::fit(judged, judged, &[stranger(2.0), stranger(20.0)], 0.001);
+        assert_eq!((strong.unsure_below, strong.coverage), (NEVER_SURE, 0.0));
     }
 }

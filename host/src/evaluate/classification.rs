@@ -58,6 +58,23 @@ pub struct ClassificationReport {
     pub weighted_avg: Scores,
 }
 
+/// Wilson's 95 % interval of a fraction, `right` of `count` (Wilson, 1927); 0 to 1 where nothing was counted.
+pub fn interval(right: usize, count: usize) -> [f64; 2] {
+    /// Normal quantile of 97.5 %.
+    const Z: f64 = 1.959_963_984_540_054;
+    if count == 0 {
+        return [0.0, 1.0];
+    }
+    let (count, share) = (count as f64, right as f64 / count as f64);
+    let centre = share + Z * Z / (2.0 * count);
+    let reach = Z * (share * (1.0 - share) / count + Z * Z / (4.0 * count * count)).sqrt();
+    let whole = 1.0 + Z * Z / count;
+    [((centre - reach) / whole).max(0.0), ((centre + reach) / whole).min(1.0)]
+}
+
+/// Parts with fewer images have their accuracy's interval told.
+pub const FEW_IMAGES: usize = 2_000;
+
 impl ConfusionMatrix {
     /// Counts answers. The last two slices hold numbers of classes, one an image.
     pub fn new(classes: &[String], predicted: &[usize], labels: &[u8]) -> Self {
@@ -202,6 +219,16 @@ mod tests {
         assert!((report.weighted_avg.precision - 0.875).abs() < 1e-12);
         assert!((report.macro_avg.precision - 0.15).abs() < 1e-12);
         assert_eq!(matrix.to_csv().lines().nth(1), Some("T-shirt/top,2,1,0,0,0,0,0,0,0,0"));
+    }
+
+    #[test]
+    fn an_interval_is_wilson_s() {
+        // Values of statsmodels' proportion_confint(284, 341, method="wilson") and (0, 10).
+        let [low, high] = interval(284, 341);
+        assert!((low - 0.78953).abs() < 1e-4 && (high - 0.86872).abs() < 1e-4, "{low} {high}");
+        let [low, high] = interval(0, 10);
+        assert!(low == 0.0 && (high - 0.277_53).abs() < 1e-4, "{high}");
+        assert_eq!(interval(0, 0), [0.0, 1.0]);
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl Judgement {
         })
     }
 
+    /// Fraction of the answers with at least this probability, and the fraction of those that are right (1 of none).
+    pub fn sure(&self, from: f64) -> (f64, f64) {
+        let sure: Vec<usize> =
+            (0..self.labels.len()).filter(|&index| self.confidence[index] >= from).collect();
+        let right = sure.iter().filter(|&&index| self.is_right(index)).count();
+        let accuracy = if sure.is_empty() { 1.0 } else { right as f64 / sure.len() as f64 };
+        (sure.len() as f64 / self.labels.len().max(1) as f64, accuracy)
+    }
+
     /// Whether an image's answer is right.
     pub fn is_right(&self, index: usize) -> bool {
         self.predicted[index] == usize::from(self.labels[index])
@@ -156,6 +165,12 @@ mod tests {
         let bins = judgement().reliability();
         assert_eq!(bins.len(), 3);
         assert!((bins[2].0 - 0.925).abs() < 1e-12 && (bins[2].1 - 0.5).abs() < 1e-12, "{bins:?}");
+    }
+
+    #[test]
+    fn sure_answers_have_the_probability_asked_for() {
+        assert_eq!(judgement().sure(0.8), (0.75, 2.0 / 3.0));
+        assert_eq!(judgement().sure(0.99), (0.0, 1.0));
     }
 
     #[test]

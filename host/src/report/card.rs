@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use shared::preprocess::Preprocessing;
 
+use super::chart::epochs;
 use super::models::Entry;
 
 fn percent(fraction: f64) -> String {
@@ -49,11 +50,11 @@ pub fn markdown(entry: &Entry) -> String {
     }
     let _ = writeln!(
         text,
-        "\n## How it was made\n\n```sh\n{}\n```\n\nSeed {}, data sha256 `{}…`. {} epochs in batches of {}, learning rate {}, epoch {} kept.",
+        "\n## How it was made\n\n```sh\n{}\n```\n\nSeed {}, data sha256 `{}…`. {} in batches of {}, learning rate {}, epoch {} kept.",
         manifest.command,
         manifest.seed,
         manifest.dataset.sha256.get(..16).unwrap_or(&manifest.dataset.sha256),
-        recipe.epochs,
+        epochs(recipe.epochs),
         recipe.batch_size,
         recipe.learning_rate,
         manifest.best_epoch,
@@ -73,8 +74,9 @@ pub fn markdown(entry: &Entry) -> String {
         Some(rounding) => {
             let _ = writeln!(
                 text,
-                "Then {} epochs with {}-bit weights between the first and the last layer, int8 elsewhere (quantization-aware training).",
-                rounding.epochs, rounding.weight_bits
+                "Then {} with {}-bit weights between the first and the last layer, int8 elsewhere (quantization-aware training).",
+                epochs(rounding.epochs),
+                rounding.weight_bits
             );
         }
         None => {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::evaluate::calibration::Point;
+use crate::train::Recipe;
 use crate::train::history::EpochRecord;
 
 /// Points joined by a line.
@@ -31,6 +32,10 @@ pub struct Chart<'a> {
     pub is_percent: bool,
     /// Whether horizontal values are fractions, shown in percent.
     pub x_is_percent: bool,
+    /// Whether horizontal values are whole numbers, such as epochs.
+    pub x_is_whole: bool,
+    /// Whether the vertical axis is logarithmic; values must then be above 0.
+    pub is_logarithmic: bool,
     /// A vertical line with a word, such as where rounding begins.
     pub mark: Option<(f64, &'a str)>,
 }
@@ -43,6 +48,20 @@ const RIGHT: f64 = 24.0;
 const BOTTOM: f64 = 44.0;
 /// Okabe and Ito's colours, told apart by the colour-blind and on white and on black.
 const COLORS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
+
+/// Values of 1, 2 and 5 times a power of ten in `low..=high`.
+fn logarithmic_ticks(low: f64, high: f64) -> Vec<f64> {
+    let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let ticks = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(decade)));
+    ticks.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect()
+}
+
+/// Multiples of `step` in `low..=high`.
+fn ticks(low: f64, high: f64, step: f64) -> Vec<f64> {
+    let first = (low / step - 1e-9).ceil() as i64;
+    let last = (high / step + 1e-9).floor() as i64;
+    (first..=last).map(|tick| tick as f64 * step).collect()
+}
 
 /// Returns a step of 1, 2 or 5 times a power of ten that divides `span` into about `parts`.
 fn step(span: f64, parts: f64) -> f64 {
@@ -84,12 +103,26 @@ impl Chart<'_> {
     fn body(&self) -> String {
         let (x_low, x_high) = self.bounds(|point| point.0);
         let (y_low, y_high) = self.bounds(|point| point.1);
-        let y_step = step(y_high - y_low, 5.0);
-        let (y_low, y_high) = ((y_low / y_step).floor() * y_step, (y_high / y_step).ceil() * y_step);
-        let x_step = step(x_high - x_low, 6.0);
+        let is_logarithmic = self.is_logarithmic && y_low > 0.0;
+        let mut y_step = step(y_high - y_low, 5.0);
+        let (y_low, y_high, y_ticks) = if is_logarithmic {
+            y_step = y_low.min(1.0);
+            (y_low, y_high, logarithmic_ticks(y_low, y_high))
+        } else {
+            let (low, high) = ((y_low / y_step).floor() * y_step, (y_high / y_step).ceil() * y_step);
+            (low, high, ticks(low, high, y_step))
+        };
+        let x_step = step(x_high - x_low, 6.0).max(if self.x_is_whole { 1.0 } else { 0.0 });
         let (inner_width, inner_height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
         let x_of = |x: f64| LEFT + (x - x_low) / (x_high - x_low) * inner_width;
-        let y_of = |y: f64| TOP + (y_high - y) / (y_high - y_low) * inner_height;
+        let y_of = |y: f64| {
+            let share = if is_logarithmic {
+                (y_high / y).ln() / (y_high / y_low).ln()
+            } else {
+                (y_high - y) / (y_high - y_low)
+            };
+            TOP + share * inner_height
+        };
         let mut svg = format!(
             "<text x=\"12\" y=\"20\" font-size=\"14\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{}</text>\n",
             self.title
@@ -106,12 +139,7 @@ impl Chart<'_> {
             );
             legend_x += 44.0 + 6.4 * series.name.chars().count() as f64;
         }
-        let ticks = |low: f64, high: f64, step: f64| {
-            let first = (low / step - 1e-9).ceil() as i64;
-            let last = (high / step + 1e-9).floor() as i64;
-            (first..=last).map(move |tick| tick as f64 * step)
-        };
-        for y in ticks(y_low, y_high, y_step) {
+        for y in y_ticks {
             let _ = writeln!(
                 svg,
                 "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{1}\" y2=\"{0:.1}\" stroke=\"var(--line, #ddd)\"/><text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\" fill=\"var(--soft, #555)\">{4}</text>",
@@ -150,12 +178,17 @@ impl Chart<'_> {
         }
         for (series, color) in self.series.iter().zip(COLORS) {
             let dash = if series.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-            let points: Vec<String> = series
+            let points: Vec<(f64, f64)> = series
                 .points
                 .iter()
                 .filter(|(_, y)| y.is_finite())
-                .map(|&(x, y)| format!("{:.1},{:.1}", x_of(x), y_of(y)))
+                .map(|&(x, y)| (x_of(x), y_of(y)))
                 .collect();
+            // A line of one point is not seen.
+            if let [(x, y)] = points[..] {
+                let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{color}\"/>");
+            }
+            let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             let _ = writeln!(
                 svg,
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\" stroke-linejoin=\"round\"{dash}/>",
@@ -174,8 +207,13 @@ fn document(width: f64, height: f64, title: &str, description: &str, body: &str)
     )
 }
 
-/// Loss and accuracy, epoch by epoch. `rounding`: epochs of the phase with rounding, at the end.
-pub fn curves<'a>(history: &[EpochRecord], rounding: usize) -> [Chart<'a>; 2] {
+/// Loss and accuracy, epoch by epoch, of a training by `recipe`.
+///
+/// A student's training loss holds its teachers' term, many times the validation loss: that chart's axis is then
+/// logarithmic.
+pub fn curves<'a>(history: &[EpochRecord], recipe: &Recipe) -> [Chart<'a>; 2] {
+    let rounding = recipe.quantization.map_or(0, |rounding| rounding.epochs);
+    let is_distilled = recipe.distillation.is_some();
     let line = |name: &'a str, is_dashed, value: &dyn Fn(&EpochRecord) -> f64| Series {
         name,
         is_dashed,
@@ -189,25 +227,36 @@ pub fn curves<'a>(history: &[EpochRecord], rounding: usize) -> [Chart<'a>; 2] {
         Chart {
             title: "Loss",
             description: format!(
-                "Cross-entropy over {} epochs; at the end {:.3} in training, {:.3} in validation.",
-                history.len(),
+                "{} over {}; at the end {:.3} in training, {:.3} in validation.",
+                if is_distilled {
+                    "Training loss with the teachers' term and validation cross-entropy"
+                } else {
+                    "Cross-entropy"
+                },
+                epochs(history.len()),
                 of_last(&|record| record.loss),
                 of_last(&|record| record.validation_loss)
             ),
             x_label: "epoch",
             series: vec![
-                line("training", false, &|record| record.loss),
+                line(
+                    if is_distilled { "training, with the teachers' term" } else { "training" },
+                    false,
+                    &|record| record.loss,
+                ),
                 line("validation", true, &|record| record.validation_loss),
             ],
             is_percent: false,
             x_is_percent: false,
+            x_is_whole: true,
+            is_logarithmic: is_distilled,
             mark,
         },
         Chart {
             title: "Accuracy",
             description: format!(
-                "Accuracy over {} epochs; at the end {:.2} % in training, {:.2} % in validation.",
-                history.len(),
+                "Accuracy over {}; at the end {:.2} % in training, {:.2} % in validation.",
+                epochs(history.len()),
                 of_last(&|record| 100.0 * record.accuracy),
                 of_last(&|record| 100.0 * record.validation_accuracy)
             ),
@@ -218,14 +267,21 @@ pub fn curves<'a>(history: &[EpochRecord], rounding: usize) -> [Chart<'a>; 2] {
             ],
             is_percent: true,
             x_is_percent: false,
+            x_is_whole: true,
+            is_logarithmic: false,
             mark,
         },
     ]
 }
 
+/// A number of epochs in words.
+pub fn epochs(count: usize) -> String {
+    format!("{count} epoch{}", if count == 1 { "" } else { "s" })
+}
+
 /// Both training curves side by side.
-pub fn curves_svg(history: &[EpochRecord], rounding: usize, name: &str) -> String {
-    let [loss, accuracy] = curves(history, rounding);
+pub fn curves_svg(history: &[EpochRecord], recipe: &Recipe, name: &str) -> String {
+    let [loss, accuracy] = curves(history, recipe);
     let body =
         format!("<g>{}</g>\n<g transform=\"translate({WIDTH} 0)\">{}</g>\n", loss.body(), accuracy.body());
     let description = format!("{} {}", loss.description, accuracy.description);
@@ -244,6 +300,8 @@ pub fn coverage<'a>(curve: &[Point]) -> Chart<'a> {
         series: vec![Series { name: "accuracy of the answered", points, is_dashed: false }],
         is_percent: true,
         x_is_percent: true,
+        x_is_whole: false,
+        is_logarithmic: false,
         mark: None,
     }
 }
@@ -261,6 +319,8 @@ pub fn reliability<'a>(bins: &[(f64, f64)]) -> Chart<'a> {
         ],
         is_percent: true,
         x_is_percent: true,
+        x_is_whole: false,
+        is_logarithmic: false,
         mark: None,
     }
 }
@@ -268,6 +328,7 @@ pub fn reliability<'a>(bins: &[(f64, f64)]) -> Chart<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::recipe::Distillation;
 
     fn record(epoch: usize, loss: f64) -> EpochRecord {
         EpochRecord {
@@ -291,12 +352,38 @@ mod tests {
 
     #[test]
     fn a_chart_survives_one_epoch_and_a_loss_that_is_no_number() {
+        let recipe = Recipe::of_network("small").unwrap();
         for history in [vec![record(1, 0.5)], vec![record(1, f64::NAN), record(2, 0.5)], vec![]] {
-            let svg = curves_svg(&history, 0, "test");
+            let svg = curves_svg(&history, &recipe, "test");
             assert!(!svg.contains("NaN") || history.is_empty() || history[0].loss.is_nan(), "{svg}");
             let polylines: Vec<&str> = svg.lines().filter(|line| line.starts_with("<polyline")).collect();
             assert_eq!(polylines.len(), 4);
             assert!(polylines.iter().all(|line| !line.contains("NaN") && !line.contains("inf")), "{svg}");
         }
+    }
+
+    #[test]
+    fn a_single_epoch_is_a_dot_and_epochs_are_whole() {
+        let recipe = Recipe::of_network("small").unwrap();
+        let one = curves_svg(&[record(1, 0.5)], &recipe, "test");
+        assert_eq!(one.matches("<circle").count(), 4, "{one}");
+        assert!(one.contains("over 1 epoch;"), "{one}");
+        let [loss, _] = curves(&[record(1, 0.5), record(2, 0.4)], &recipe);
+        let svg = loss.svg();
+        assert!(
+            svg.contains(">1</text>") && svg.contains(">2</text>") && !svg.contains(">1.2</text>"),
+            "{svg}"
+        );
+    }
+
+    #[test]
+    fn a_student_s_loss_has_a_logarithmic_axis() {
+        assert_eq!(logarithmic_ticks(0.18, 3.7), [0.2, 0.5, 1.0, 2.0]);
+        let mut recipe = Recipe::of_network("small").unwrap();
+        let teachers = vec!["teacher".to_owned()];
+        recipe.distillation = Some(Distillation { teachers, weight: 0.7, temperature: 3.0 });
+        let [loss, _] = curves(&[record(1, 3.7), record(2, 0.18)], &recipe);
+        let svg = loss.svg();
+        assert!(svg.contains(">0.2</text>") && svg.contains(">2.0</text>"), "{svg}");
     }
 }

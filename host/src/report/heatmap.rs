@@ -51,13 +51,13 @@ pub fn svg(matrix: &ConfusionMatrix, name: &str) -> String {
             let is_right = label == predicted;
             let _ = writeln!(
                 svg,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{}\" stroke=\"var(--paper, #fff)\"><title>{} predicted as {}: {count}</title></rect>",
-                color(heat, is_right),
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" {} stroke=\"var(--paper, #fff)\"><title>{} predicted as {}: {count}</title></rect>",
+                fill(heat, is_right),
                 name_of(label),
                 name_of(predicted),
             );
             if count > 0 {
-                let ink = if heat > 0.55 { "#fff" } else { "#222" };
+                let ink = if heat > 0.55 { "#fff" } else { "var(--ink, #222)" };
                 let _ = writeln!(
                     svg,
                     "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{count}</text>",
@@ -85,13 +85,13 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// From nearly white to dark blue on the diagonal, to dark red beside it.
-fn color(heat: f64, is_right: bool) -> String {
-    let end = if is_right { [8.0, 69.0, 126.0] } else { [150.0, 20.0, 20.0] };
-    let start = [240.0, 242.0, 245.0];
-    let [red, green, blue] =
-        std::array::from_fn(|at| (start[at] + (end[at] - start[at]) * heat.clamp(0.0, 1.0)).round() as u8);
-    format!("#{red:02x}{green:02x}{blue:02x}")
+/// From the page's own colour to blue on the diagonal, to red beside it; an empty cell is a little darker than the page.
+fn fill(heat: f64, is_right: bool) -> String {
+    let color = if is_right { "#08528f" } else { "#a01c1c" };
+    match heat > 0.0 {
+        true => format!("fill=\"{color}\" fill-opacity=\"{:.2}\"", 0.08 + 0.92 * heat.min(1.0)),
+        false => "fill=\"var(--wash, #f3f5f7)\"".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn hot_cells_are_dark() {
-        assert_eq!(color(0.0, true), "#f0f2f5");
-        assert_eq!(color(1.0, true), "#08457e");
-        assert_eq!(color(2.0, false), "#961414");
+    fn the_more_images_the_stronger_the_colour() {
+        assert_eq!(fill(0.0, true), "fill=\"var(--wash, #f3f5f7)\"");
+        assert_eq!(fill(1.0, true), "fill=\"#08528f\" fill-opacity=\"1.00\"");
+        assert_eq!(fill(2.0, false), "fill=\"#a01c1c\" fill-opacity=\"1.00\"");
     }
 }

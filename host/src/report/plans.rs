@@ -3,10 +3,17 @@
 use super::table;
 use crate::plan::{NetworkPlan, Profile};
 
+/// Lists what each step was chosen over, one step a line; empty where nothing was.
+pub fn alternatives(plan: &NetworkPlan) -> String {
+    let decisions = plan.decisions();
+    let chosen = decisions.iter().filter(|decision| !decision.instead_of.is_empty());
+    chosen.map(|step| format!("{}: {} instead of {}\n", step.layers, step.kernel, step.instead_of)).collect()
+}
+
 /// Formats a plan's account: a table of steps and a line of sums.
 pub fn account(plan: &NetworkPlan) -> String {
     let decisions = plan.decisions();
-    let header = ["layers", "kernel", "MACs", "instructions ~", "constants B", "memory B", "instead of"];
+    let header = ["layers", "kernel", "MACs", "instr. ~", "const. B", "memory B"];
     let rows: Vec<Vec<String>> = decisions
         .iter()
         .map(|decision| {
@@ -17,7 +24,6 @@ pub fn account(plan: &NetworkPlan) -> String {
                 decision.estimate.to_string(),
                 decision.constant_bytes.to_string(),
                 decision.memory_bytes.to_string(),
-                decision.instead_of.clone(),
             ]
         })
         .collect();
@@ -32,7 +38,7 @@ pub fn account(plan: &NetworkPlan) -> String {
         (Profile::Scalar, _) => "reference kernels only".to_owned(),
     };
     format!(
-        "{}{}: {why}; about {} K instructions, {} B of constants, {} B of activations and scratch\n",
+        "{}{}: {why}:\nabout {} K instructions, {} B of constants, {} B of activations and scratch\n",
         table::format(&header, &rows),
         options.profile.name(),
         estimate.div_ceil(1_000),

@@ -27,11 +27,18 @@ static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
 /// # Errors
 /// The sentence.
 pub fn library() -> Result<PathBuf, String> {
-    let remedy = format!("get it with: {HOW_TO_GET}");
+    find_library().map_err(|problem| format!("{problem}; get it with: {HOW_TO_GET}"))
+}
+
+/// Returns the library's path where it is set and the file exists, else what is wrong; [`HOW_TO_GET`] is the remedy.
+///
+/// # Errors
+/// What is wrong.
+pub fn find_library() -> Result<PathBuf, String> {
     match std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
-        None => Err(format!("{LIBRARY_VARIABLE} is not set; {remedy}")),
+        None => Err(format!("{LIBRARY_VARIABLE} is not set")),
         Some(path) if !std::path::Path::new(&path).is_file() => {
-            Err(format!("{LIBRARY_VARIABLE} names {}, which is no file; {remedy}", path.display()))
+            Err(format!("{LIBRARY_VARIABLE} names {}, which is no file", path.display()))
         }
         Some(path) => Ok(path.into()),
     }

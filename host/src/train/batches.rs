@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::dataset::Samples;
 use crate::dataset::augment::{Augmentation, PhotoAugmentation};
+use crate::dataset::strangers::Stranger;
 use crate::runtime::scaled;
 
 /// Images and labels of one step.
@@ -25,6 +26,15 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// Share of each image in its mixture with the image of the batch counted from the end; none where unmixed.
     pub mixed: Option<f32>,
+    /// `[n]`, which images show no class; empty where none can.
+    pub strangers: Vec<bool>,
+}
+
+impl Batch {
+    /// Whether an image shows no class.
+    pub fn is_stranger(&self, image: usize) -> bool {
+        self.strangers.get(image).copied().unwrap_or(false)
+    }
 }
 
 /// Batches waiting for the trainer.
@@ -96,9 +106,9 @@ impl<'a> Plan<'a> {
 /// Builds one batch from the images at `indices`.
 fn assemble(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
     let samples = plan.samples;
-    let mut images = match plan.augmentation.photo.zip(plan.large) {
+    let (mut images, strangers) = match plan.augmentation.photo.zip(plan.large) {
         Some((photo, large)) => photographs(plan, &photo, large, indices, rng.random()),
-        None => plain_images(plan, indices, rng),
+        None => (plain_images(plan, indices, rng), Vec::new()),
     };
     let mixed = (plan.mixup > 0.0).then(|| beta(plan.mixup, rng) as f32);
     if let Some(share) = mixed {
@@ -110,7 +120,7 @@ fn assemble(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
             .for_each(|(value, other)| *value = share * *value + (1.0 - share) * other);
     }
     let labels = indices.iter().map(|&index| i32::from(samples.labels[index])).collect();
-    Batch { images, labels, indices: indices.to_vec(), mixed }
+    Batch { images, labels, indices: indices.to_vec(), mixed, strangers }
 }
 /// Images with the changes of [`Augmentation`] alone, one after the other from one generator.
 fn plain_images(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
@@ -123,23 +133,28 @@ fn plain_images(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Vec
     images
 }
 
-/// Photographs on all processors, each with a generator of its own.
+/// Photographs on all processors, each with a generator of its own, and which of them became strangers.
 fn photographs(
     plan: &Plan<'_>,
     photo: &PhotoAugmentation,
     large: &Samples,
     indices: &[usize],
     seed: u64,
-) -> Vec<f32> {
+) -> (Vec<f32>, Vec<bool>) {
     let shape = plan.samples.shape;
-    let image = |(at, &index): (usize, &usize)| -> Vec<f32> {
+    let image = |(at, &index): (usize, &usize)| -> (Vec<f32>, bool) {
         let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(seed, at, 0));
+        if photo.strangers > 0.0 && rng.random::<f32>() < photo.strangers {
+            let kind = Stranger::ALL[rng.random_range(0..Stranger::ALL.len())];
+            let changed = photo.apply(large.shape, large.image(index), large.shape, &mut rng);
+            return (scaled(shape, &kind.image(large.shape, &changed, shape, &mut rng)), true);
+        }
         let mut pixels = photo.apply(large.shape, large.image(index), shape, &mut rng);
         plan.augmentation.apply(shape, &mut pixels, &mut rng);
-        scaled(shape, &pixels)
+        (scaled(shape, &pixels), false)
     };
-    let images: Vec<Vec<f32>> = indices.par_iter().enumerate().map(image).collect();
-    images.concat()
+    let (images, strangers): (Vec<Vec<f32>>, Vec<bool>) = indices.par_iter().enumerate().map(image).unzip();
+    (images.concat(), strangers)
 }
 
 /// Draws from Beta(α, α) (Jöhnk, 1964).
@@ -203,6 +218,7 @@ mod tests {
             gray: 0.1,
             blur: 0.1,
             noise: 0.02,
+            strangers: 0.2,
         };
         let augmentation = Augmentation { flip: true, photo: Some(photo), ..Augmentation::default() };
         let plan = Plan {
@@ -220,6 +236,8 @@ mod tests {
         };
         assert_eq!(epoch(1), epoch(1));
         assert_ne!(epoch(1)[0].images, epoch(2)[0].images);
+        let strangers = epoch(1).iter().flat_map(|batch| batch.strangers.clone()).filter(|is| *is).count();
+        assert!((1..samples.len() / 2).contains(&strangers), "{strangers} of {}", samples.len());
         assert!(epoch(1).iter().flat_map(|batch| &batch.images).all(|value| (0.0..=1.0).contains(value)));
     }
 

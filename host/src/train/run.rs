@@ -280,7 +280,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let (recipe, count) = (self.job.recipe, batch.labels.len());
         let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
-        let taught = self.taught(batch);
+        let taught = self.taught(batch).map(|taught| self.without_strangers(taught, batch));
         let logits = if self.uses_lanes {
             let images = interleaved(&batch.images, self.job.dataset.task.input, &self.device);
             self.net.forward_lanes(images, Mode::Train(step_seed))
@@ -305,9 +305,11 @@ impl<'a> Trainer<'a> {
             let decay = recipe.average_decay.min((1.0 + steps) / (10.0 + steps));
             average.average_in(&Weights::of(&self.net), decay as f32);
         }
-        self.state.loss_sum += mean_loss * count as f64;
-        self.state.correct += count_correct(logits, &batch.labels);
-        self.state.seen += count;
+        // Strangers have no right answer to count.
+        let with_class = (0..count).filter(|&image| !batch.is_stranger(image)).count();
+        self.state.loss_sum += mean_loss * with_class as f64;
+        self.state.correct += count_correct(logits, batch);
+        self.state.seen += with_class;
         self.state.step += 1;
         Ok(())
     }
@@ -341,12 +343,26 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// A teacher's probabilities `[n · classes]`, the same for every class where an image shows none.
+    fn without_strangers(&self, mut taught: Vec<f32>, batch: &Batch) -> Vec<f32> {
+        let classes = self.job.dataset.task.classes.len();
+        for (image, row) in taught.chunks_exact_mut(classes).enumerate() {
+            if batch.is_stranger(image) {
+                row.fill(1.0 / classes as f32);
+            }
+        }
+        taught
+    }
+
     /// Cross-entropy with the labels, mixed with the teachers' where the recipe distils.
     ///
     /// (1 − w) · CE(y, p) + w · T² · CE(p_T(teacher), p_T) (Hinton, Vinyals, Dean, 2015).
     fn loss(&self, logits: &Tensor<2>, batch: &Batch, taught: Option<Vec<f32>>) -> Tensor<1> {
         let recipe = self.job.recipe;
-        let is_plain = recipe.label_smoothing == 0.0 && recipe.class_balance == 0.0 && batch.mixed.is_none();
+        let is_plain = recipe.label_smoothing == 0.0
+            && recipe.class_balance == 0.0
+            && batch.mixed.is_none()
+            && batch.strangers.is_empty();
         let hard = if is_plain {
             let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
             let labels = Tensor::<1, Int>::from_data(labels, &self.device);
@@ -365,23 +381,28 @@ impl<'a> Trainer<'a> {
         hard * (1.0 - weight) as f32 + soft * (weight * temperature * temperature) as f32
     }
 
-    /// Targets `[n · classes]`: smoothed, mixed as the images are, weighted by class.
+    /// Targets `[n · classes]`: smoothed, mixed as the images are, weighted by class; even for strangers.
     fn targets(&self, batch: &Batch) -> Vec<f32> {
         let classes = self.job.dataset.task.classes.len();
         let smoothing = self.job.recipe.label_smoothing as f32;
         let count = batch.labels.len();
         let mut targets = vec![0.0; count * classes];
-        let mut add = |image: usize, label: i32, share: f32| {
+        let mut add = |image: usize, from: usize, share: f32| {
+            if batch.is_stranger(from) {
+                let row = &mut targets[image * classes..(image + 1) * classes];
+                return row.iter_mut().for_each(|target| *target += share / classes as f32);
+            }
+            let label = batch.labels[from];
             let weight = share * self.class_weights[label as usize];
             let row = &mut targets[image * classes..(image + 1) * classes];
             row.iter_mut().for_each(|target| *target += weight * smoothing / classes as f32);
             row[label as usize] += weight * (1.0 - smoothing);
         };
-        for (image, &label) in batch.labels.iter().enumerate() {
+        for image in 0..count {
             let share = batch.mixed.unwrap_or(1.0);
-            add(image, label, share);
+            add(image, image, share);
             if share < 1.0 {
-                add(image, batch.labels[count - 1 - image], 1.0 - share);
+                add(image, count - 1 - image, 1.0 - share);
             }
         }
         targets
@@ -496,8 +517,11 @@ pub(super) fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<
     logits
 }
 
-fn count_correct(logits: Tensor<2>, labels: &[i32]) -> usize {
-    rows_of(&logits).iter().zip(labels).filter(|(row, label)| arg_max_f32(row) as i32 == **label).count()
+fn count_correct(logits: Tensor<2>, batch: &Batch) -> usize {
+    let is_right = |(image, row): &(usize, Vec<f32>)| {
+        !batch.is_stranger(*image) && arg_max_f32(row) as i32 == batch.labels[*image]
+    };
+    rows_of(&logits).into_iter().enumerate().filter(is_right).count()
 }
 
 /// Returns mean cross-entropy and accuracy.

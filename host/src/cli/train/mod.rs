@@ -1,6 +1,7 @@
 //! `host train`: the whole line from images to the firmware's code.
 
 mod options;
+mod resume;
 mod teachers;
 
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use shared::preprocess::Preprocessing;
 
 pub(super) use options::TrainArgs;
 
 use super::progress::Progress;
 use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
 use crate::dataset::locate::Pictures;
+use crate::dataset::strangers::Stranger;
 use crate::dataset::{Choice, Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
 use crate::evaluate::classification::ConfusionMatrix;
@@ -36,12 +39,26 @@ struct Summary {
     best_epoch: usize,
     seconds_per_epoch: f64,
     validation_accuracy: f64,
-    test_accuracy: Accuracies,
+    test_accuracy: TestAccuracy,
     files: Vec<String>,
+}
+
+/// Fractions of the test images that are right.
+#[derive(Debug, Serialize)]
+struct TestAccuracy {
+    float: f64,
+    int8: f64,
 }
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
+        match self.resume.then(|| resume::with_kept(&self.likely_folder())).transpose()?.flatten() {
+            Some(with_kept) => with_kept.train(),
+            None => self.train(),
+        }
+    }
+
+    fn train(self) -> Result<()> {
         let base = self.base()?;
         let recipe = self.recipe(&base)?;
         let device = self.backend.device().map_err(Failure::Usage)?;
@@ -71,6 +88,9 @@ impl TrainArgs {
         if !resume && rounding_checkpoint.exists() {
             // It belongs to an earlier training; a later --resume must not take it for this one's.
             std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
+        }
+        if !resume {
+            resume::keep(dir.path())?;
         }
         let phases = Phases {
             architecture: &architecture,
@@ -110,6 +130,8 @@ impl TrainArgs {
         let summary = Summary::new(&dir, &dataset, &outcome, &manifest);
         if self.json {
             print_json(&summary)
+        } else if is_quiet() {
+            Ok(())
         } else {
             print_summary(&summary, &manifest, &dir, &self.data_options())
         }
@@ -124,6 +146,15 @@ impl TrainArgs {
         };
         let folder = self.data.data.as_ref().map(|folder| options::quoted(&shown(folder)));
         format!("{custom}{}", folder.map_or_else(String::new, |folder| format!(" --data {folder}")))
+    }
+
+    /// The output folder as far as the options tell it.
+    fn likely_folder(&self) -> std::path::PathBuf {
+        let default_out = match self.data.dataset {
+            Choice::Drawn => "models/drawn".to_owned(),
+            _ => format!("models/my-{}", self.network()),
+        };
+        self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out))
     }
 
     /// The output folder, known to be writable.
@@ -215,8 +246,7 @@ fn interrupt() -> Arc<Interrupt> {
 
 fn write_history(dir: &ModelDir, outcome: &Outcome, recipe: &Recipe) -> Result<()> {
     crate::files::write_whole(&dir.history(), history::to_csv(&outcome.history).as_bytes())?;
-    let rounding_epochs = recipe.quantization.map_or(0, |rounding| rounding.epochs);
-    let curves = chart::curves_svg(&outcome.history, rounding_epochs, &dir.name());
+    let curves = chart::curves_svg(&outcome.history, recipe, &dir.name());
     Ok(crate::files::write_whole(&dir.curves(), curves.as_bytes())?)
 }
 
@@ -243,7 +273,7 @@ impl Summary {
             best_epoch: manifest.best_epoch,
             seconds_per_epoch: seconds / outcome.history.len().max(1) as f64,
             validation_accuracy: manifest.accuracy.validation,
-            test_accuracy: manifest.accuracy,
+            test_accuracy: TestAccuracy { float: manifest.accuracy.float, int8: manifest.accuracy.int8 },
             files: files.iter().filter(|path| path.exists()).map(|path| shown(path)).collect(),
         }
     }
@@ -265,7 +295,15 @@ fn judge(
     let (on_kept, on_test) = (engine.logits(&kept)?, engine.logits(&dataset.test)?);
     let test = Judged { logits: &on_test, labels: &dataset.test.labels };
     let scale = network.quantized().logit_scale();
-    let calibration = Calibration::fit(Judged { logits: &on_kept, labels: &kept.labels }, test, scale);
+    let strangers = match dataset.task.preprocessing {
+        Preprocessing::Square => {
+            Stranger::ALL.map(|kind| engine.logits(&kind.judged(&kept))).into_iter().collect::<Result<_>>()?
+        }
+        // The garment finder's networks see silhouettes only.
+        Preprocessing::Garment => Vec::new(),
+    };
+    let on_kept = Judged { logits: &on_kept, labels: &kept.labels };
+    let calibration = Calibration::fit(on_kept, test, &strangers, scale);
     let classes: Vec<usize> = on_test.iter().map(|row| arg_max_f32(row)).collect();
     let int8 = accuracy(&classes, &dataset.test.labels);
     let confusions =

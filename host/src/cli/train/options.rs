@@ -98,7 +98,7 @@ pub(in crate::cli) struct TrainArgs {
     /// Where to train; only `cpu` is bit-reproducible
     #[arg(long, value_enum, default_value = "cpu")]
     pub(super) backend: Backend,
-    /// Go on from the checkpoint in the output folder
+    /// Go on from the checkpoint in the output folder, with the options of the training that wrote it
     #[arg(long)]
     pub(super) resume: bool,
     /// One JSON document at the end instead of text
@@ -133,12 +133,17 @@ fn ablation_name(text: &str) -> Result<String, String> {
 }
 
 impl TrainArgs {
+    /// The network that `--net` names, or the default.
+    pub(super) fn network(&self) -> String {
+        self.net.clone().unwrap_or_else(|| "small".into())
+    }
+
     /// What the options below change: a recipe file, or a network's defaults.
     pub(super) fn base(&self) -> Result<RecipeFile> {
         match &self.recipe {
             Some(name) => Ok(RecipeFile::named(name)?),
             None => {
-                let network = self.net.clone().unwrap_or_else(|| "small".into());
+                let network = self.network();
                 let recipe = Recipe::of_network(&network)?;
                 Ok(RecipeFile { network, dataset: None, task: None, recipe })
             }

@@ -5,6 +5,8 @@
 
 mod parts;
 
+use std::path::PathBuf;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ablations::Group;
@@ -17,7 +19,7 @@ use crate::evaluate::judgement::Judgement;
 use crate::plan::NetworkPlan;
 use crate::task::Task;
 use crate::train::history::EpochRecord;
-use parts::{canvas, classification, drawing, grouped, percent, table, thumbnail};
+use parts::{canvas, classification, drawing, grouped, percent, photograph, table, thumbnail};
 
 /// What the browser may use: nothing from elsewhere, no scripts.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
@@ -43,6 +45,8 @@ pub struct Report<'a> {
     pub float: Option<&'a Judgement>,
     /// 25 images shown with their answers.
     pub chosen: &'a [usize],
+    /// Files of the test images; empty where images have none of their own.
+    pub files: &'a [PathBuf],
     /// Answers to composed photos.
     pub photos: Option<&'a Composed>,
     /// The training, epoch by epoch.
@@ -185,8 +189,9 @@ impl Report<'_> {
             "quantization".into(),
             match recipe.quantization {
                 Some(rounding) => format!(
-                    "{} epochs of quantization-aware training with {}-bit weights",
-                    rounding.epochs, rounding.weight_bits
+                    "{} of quantization-aware training with {}-bit weights",
+                    chart::epochs(rounding.epochs),
+                    rounding.weight_bits
                 ),
                 None => format!(
                     "int8 after training, ranges from {} training images",
@@ -204,8 +209,7 @@ impl Report<'_> {
     }
 
     fn training(&self) -> Markup {
-        let rounding = self.entry.manifest.recipe.quantization.map_or(0, |rounding| rounding.epochs);
-        let charts = chart::curves(self.history, rounding);
+        let charts = chart::curves(self.history, &self.entry.manifest.recipe);
         html! {
             @if self.history.is_empty() { p { "The history was not kept." } }
             @else { div.pictures { @for chart in &charts { (drawing(&chart.svg())) } } }
@@ -299,7 +303,32 @@ impl Report<'_> {
         }
     }
 
+    /// The worst mistakes, each photograph as it is and as the network sees it.
+    fn mistaken_photographs(&self) -> Markup {
+        let worst = self.judgement.worst(SHOWN);
+        html! {
+            p { "Wrong answers by falling probability: the photograph as it is, and what the network sees of it." }
+            @if worst.is_empty() { p { "There are none." } }
+            ul.misses {
+                @for index in worst {
+                    @let (label, predicted) = (self.task.name(self.test.label(index)), self.task.name(self.judgement.predicted[index]));
+                    li {
+                        @if let Some(path) = self.files.get(index) {
+                            (photograph(path, &format!("Test photograph {index}, {label}")))
+                        }
+                        (thumbnail(self.task.input, self.test.image(index), &format!("What is seen of it, {label}")))
+                        div { "No. " (index) ", " (label) }
+                        div { "predicted: " span.wrong { (predicted) } ", " (percent(self.judgement.confidence[index])) }
+                    }
+                }
+            }
+        }
+    }
+
     fn photographs(&self) -> Markup {
+        if !self.files.is_empty() {
+            return self.mistaken_photographs();
+        }
         let Some(photos) = self.photos else {
             return html! { p { "No photos were composed for this page." } };
         };

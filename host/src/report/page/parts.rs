@@ -1,10 +1,13 @@
 //! Pieces of the page: numbers in words, pictures, tables.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, PreEscaped, html};
 use shared::input::InputShape;
 
+use crate::dataset::photo::Photo;
 use crate::evaluate::classification::{ClassificationReport, Scores};
 use crate::report::canvas::Canvas;
 use crate::report::png;
@@ -38,6 +41,19 @@ pub(super) fn canvas(canvas: &Canvas, alt: &str) -> Markup {
     picture(&png, (canvas.width(), canvas.height()), alt)
 }
 
+/// Longer side of a photograph in the page, in pixels.
+const PHOTOGRAPH: u32 = 160;
+
+/// A photograph as it is, smaller; nothing where the file cannot be read any more.
+pub(super) fn photograph(path: &Path, alt: &str) -> Markup {
+    let jpeg = Photo::read(path).ok().and_then(|photo| photo.to_small_jpeg(PHOTOGRAPH).ok());
+    html! {
+        @if let Some(jpeg) = jpeg {
+            img.photograph src={ "data:image/jpeg;base64," (STANDARD.encode(jpeg)) } alt=(alt);
+        }
+    }
+}
+
 pub(super) fn thumbnail(shape: InputShape, pixels: &[u8], alt: &str) -> Markup {
     let size = (shape.width, shape.height);
     picture(&png::encode_image(shape, pixels).unwrap_or_default(), size, alt)
@@ -48,18 +64,29 @@ pub(super) fn drawing(svg: &str) -> Markup {
     html! { (PreEscaped(svg)) }
 }
 
+/// Whether a column holds words: they stand to the left and may be broken.
+fn is_text(column: usize, rows: &[Vec<String>]) -> bool {
+    let is_number = |cell: &String| {
+        let figures = cell.strip_prefix("about ").unwrap_or(cell);
+        figures == "–" || figures.starts_with(|first: char| first.is_ascii_digit() || "-±".contains(first))
+    };
+    !rows.iter().filter_map(|row| row.get(column)).all(is_number)
+}
+
 /// A table in a frame that scrolls on narrow screens. The first cell of a row is its heading.
 pub(super) fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> Markup {
+    let texts: Vec<bool> = (0..header.len()).map(|column| column > 0 && is_text(column, rows)).collect();
     html! {
         div.scroll tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) }
-                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
+                thead { tr { @for (cell, text) in header.iter().zip(&texts) { th class=[text.then_some("text")] scope="col" { (cell) } } } }
                 tbody {
                     @for row in rows {
                         tr {
                             @for (at, cell) in row.iter().enumerate() {
-                                @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                @if at == 0 { th scope="row" { (cell) } }
+                                @else { td class=[texts.get(at).filter(|is| **is).map(|_| "text")] { (cell) } }
                             }
                         }
                     }
@@ -97,6 +124,16 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn columns_of_words_stand_to_the_left() {
+        let rows = [
+            vec!["a".to_owned(), "no mirror".into(), "–".into()],
+            vec!["b".into(), "4 bits".into(), "3".into()],
+        ];
+        let text = table("x", &["run", "what differs", "runs"], &rows).into_string();
+        assert!(text.contains("<td class=\"text\">no mirror</td>") && text.contains("<td>–</td>"), "{text}");
     }
 
     #[test]
