@@ -48,6 +48,9 @@ pub struct Manifest {
     pub calibration_images: usize,
     /// Fractions of images classified correctly.
     pub accuracy: Accuracies,
+    /// Mean of the classes' F1 on the test images, int8, 0..=1; none for models made before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
     /// How good its teachers are together, where it had any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teachers: Option<TeacherAccuracies>,
@@ -229,6 +232,11 @@ impl ModelDir {
     /// Accuracies on corrupted images, where they were recorded.
     pub fn robustness(&self) -> PathBuf {
         self.path.join("robustness.json")
+    }
+
+    /// Recorded figures on photographs, of a model of Fashion-MNIST.
+    pub fn photographs(&self) -> PathBuf {
+        self.path.join("photographs.json")
     }
 
     /// The card for people.

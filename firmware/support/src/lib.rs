@@ -1,8 +1,13 @@
-//! What Cortex-M boards share: stack painting, the log's lines, the emulator's way out.
+//! What Cortex-M boards share: the app's port, the queue of received bytes, stack painting, the log's lines, the
+//! emulator's way out.
 //!
 //! On a desktop this crate is empty, so that the workspace builds anywhere.
 #![cfg_attr(target_os = "none", no_std)]
 
+#[cfg(target_os = "none")]
+pub mod port;
+#[cfg(target_os = "none")]
+pub mod queue;
 #[cfg(target_os = "none")]
 pub mod stack;
 

@@ -8,7 +8,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Widget};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph, Widget};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 use super::progress::minutes;
@@ -160,9 +160,9 @@ fn render(frame: &mut Frame<'_>, view: &View) {
     let [label_area, bar] =
         Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(progress);
     frame.render_widget(Paragraph::new(label), label_area);
-    // An empty label: the bar's own would lie over it.
-    let gauge = Gauge::default().ratio(ratio).label("").use_unicode(true);
-    frame.render_widget(gauge.gauge_style(colored(view, Color::Blue)), bar);
+    let filled = (ratio * f64::from(bar.width)).round() as usize;
+    let blocks = "█".repeat(filled) + &"░".repeat(usize::from(bar.width).saturating_sub(filled));
+    frame.render_widget(Paragraph::new(blocks).style(colored(view, Color::Blue)), bar);
     let left = view.seconds_left.map_or(String::new(), |seconds| format!(", {} left", minutes(seconds)));
     let rate = view.learning_rate.map_or(String::new(), |rate| format!(", lr {rate:.1e}"));
     let text = format!(

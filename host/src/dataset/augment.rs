@@ -4,6 +4,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use shared::input::InputShape;
 
+use crate::evaluate::corrupt::Corruption;
+
 /// What may happen to a training image; the default leaves it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,9 @@ pub struct Augmentation {
     pub cutout_probability: f64,
     /// Side of that square in pixels, its centre anywhere in the image.
     pub cutout_side: usize,
+    /// Probability of one of the report's corruptions, at any strength up to the highest.
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub corruption_probability: f64,
     /// What may happen to a photograph besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photo: Option<PhotoAugmentation>,
@@ -50,6 +55,10 @@ pub struct PhotoAugmentation {
     pub strangers: f32,
 }
 
+fn is_none_at_all(value: &f64) -> bool {
+    *value == 0.0
+}
+
 fn is_zero(value: &f32) -> bool {
     *value == 0.0
 }
@@ -68,6 +77,11 @@ impl Augmentation {
         if self.cutout_probability > 0.0 && rng.random_bool(self.cutout_probability) {
             let (row, column) = (rng.random_range(0..shape.height), rng.random_range(0..shape.width));
             cut_out(shape, image, row, column, self.cutout_side);
+        }
+        if self.corruption_probability > 0.0 && rng.random_bool(self.corruption_probability) {
+            let kind = Corruption::ALL[rng.random_range(0..Corruption::ALL.len())];
+            let amount = kind.anything_up_to(rng.random());
+            image.copy_from_slice(&kind.image(shape, image, amount, rng));
         }
     }
 }

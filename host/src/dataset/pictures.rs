@@ -65,6 +65,25 @@ pub fn is_picture_folder(folder: &Path) -> bool {
     })
 }
 
+/// A picture's file with the name of its class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The file.
+    pub path: PathBuf,
+    /// Name of its folder.
+    pub class: String,
+}
+
+/// The files of a folder's validation part; what is chosen by them has not learned from them.
+///
+/// # Errors
+/// As [`read`].
+pub fn validation_files(folder: &Path) -> Result<Vec<Named>, DatasetError> {
+    let (classes, parts) = find(folder)?;
+    let named = |(path, class): (PathBuf, u8)| Named { path, class: classes[usize::from(class)].clone() };
+    Ok(parts.validation.into_iter().map(named).collect())
+}
+
 /// Reads a folder of pictures as images of `shape`; `say` is told what was left out.
 ///
 /// * `for_training`: also read the training images larger, as [`Dataset::large`].
@@ -213,6 +232,14 @@ fn classes_of(folder: &Path) -> Result<(Vec<String>, Vec<Picture>), DatasetError
     if classes.len() < 2 {
         let problem = format!("{} folders with pictures", classes.len());
         return Err(malformed(folder, "classes", problem));
+    }
+    let mut lowered: HashMap<String, &String> = HashMap::new();
+    for name in &classes {
+        if let Some(other) = lowered.insert(name.to_lowercase(), name) {
+            let problem =
+                format!("{other} and {name} differ in case only, which other systems take for one folder");
+            return Err(malformed(folder, "classes", problem));
+        }
     }
     Ok((classes, pictures))
 }
@@ -405,12 +432,49 @@ mod tests {
     }
 
     #[test]
+    fn odd_files_are_named_or_left_alone() {
+        let folder = folder_with(&[("mit Ärmel, lang", 8), ("b", 8)]);
+        let at = |name: &str| folder.path().join("mit Ärmel, lang").join(name);
+        std::fs::write(at("leer.jpg"), b"").unwrap();
+        std::fs::write(at("kein Bild.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F']).unwrap();
+        std::fs::create_dir(at("folder.png")).unwrap();
+        Photo { width: 1, height: 1, rgb: vec![1, 2, 3] }.write(&at("one pixel.png")).unwrap();
+        // Only the header tells the size: 12,000×9,000 is refused before anything is decoded.
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 12_000, 9_000);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, &[0x78, 1]).unwrap();
+        std::fs::write(at("huge.png"), bytes).unwrap();
+        let (dataset, said) = read_silently(folder.path());
+        let dataset = dataset.unwrap();
+        assert_eq!(dataset.train.len() + dataset.test.len(), 17);
+        for part in ["mit Ärmel, lang/leer.jpg", "kein Bild.jpg", "huge.png: 12000×9000 pixels"] {
+            assert!(
+                said.iter().any(|line| line.starts_with("left out: ") && line.contains(part)),
+                "{part}: {said:?}"
+            );
+        }
+        assert!(!said.iter().any(|line| line.contains("folder.png")), "{said:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_back_is_no_class_and_no_endless_walk() {
+        let folder = folder_with(&[("a", 4), ("b", 4)]);
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+        let message = read_silently(folder.path()).0.unwrap_err().to_string();
+        assert!(message.contains("class loop: there is no picture in it"), "{message}");
+    }
+
+    #[test]
     fn folders_that_are_no_data_set_are_refused_by_name() {
         for (classes, expected) in [
             (&[("only", 5)][..], "1 folders with pictures"),
             (&[("a", 5), ("b", 0)], "class b"),
             (&[("a", 5), ("b", 2)], "class b: 2 pictures"),
             (&[("train/a", 3), ("train/b", 3), ("test/a", 1), ("test/c", 1)], "class c is not in"),
+            #[cfg(target_os = "linux")]
+            (&[("Dress", 5), ("dress", 5), ("hat", 5)], "Dress and dress differ in case only"),
         ] {
             let folder = folder_with(classes);
             let message = read_silently(folder.path()).0.unwrap_err().to_string();

@@ -97,7 +97,19 @@ impl Corruption {
         Samples { shape: samples.shape, pixels, labels: samples.labels.clone() }
     }
 
-    fn image(self, shape: InputShape, image: &[u8], amount: f64, rng: &mut impl Rng) -> Vec<u8> {
+    /// The amount at `share`, 0..1, of the way from none to strength 3.
+    pub fn anything_up_to(self, share: f64) -> f64 {
+        match self {
+            // A factor of 1 changes nothing.
+            Self::Contrast => 1.0 - share * (1.0 - self.amount(3)),
+            // A Gaussian needs a width.
+            Self::Blur => 0.2 + share * (self.amount(3) - 0.2),
+            _ => share * self.amount(3),
+        }
+    }
+
+    /// Corrupts one image by an amount of its own unit.
+    pub fn image(self, shape: InputShape, image: &[u8], amount: f64, rng: &mut impl Rng) -> Vec<u8> {
         let each = |change: &mut dyn FnMut(f64) -> f64| -> Vec<u8> {
             image.iter().map(|&pixel| gray(change(f64::from(pixel)))).collect()
         };

@@ -5,6 +5,7 @@ pub mod classification;
 pub mod compose;
 pub mod corrupt;
 pub mod judgement;
+pub mod photographs;
 pub mod roundtrip;
 pub mod verify;
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{accuracy, agreement, arg_max_f32};
@@ -188,14 +189,12 @@ fn row(run: &Run, ours: Option<&Run>, samples: &Samples) -> Row {
 
 /// Largest distance of any layer's output from ours on the input that the other engine gave it.
 fn largest_step(run: &Run, network: &FirmwareNetwork, samples: &Samples) -> u32 {
-    let mut largest = 0;
-    for (index, answer) in run.answers.iter().enumerate() {
+    let of_image = |(index, answer): (usize, &Answer)| {
         let ours = integer::layer_by_layer(network, samples.image(index), &answer.activations);
-        for (a, b) in ours.iter().flatten().zip(answer.activations.iter().flatten()) {
-            largest = largest.max((i32::from(*a) - i32::from(*b)).unsigned_abs());
-        }
-    }
-    largest
+        let pairs = ours.iter().flatten().zip(answer.activations.iter().flatten());
+        pairs.map(|(a, b)| (i32::from(*a) - i32::from(*b)).unsigned_abs()).max().unwrap_or(0)
+    };
+    run.answers.par_iter().enumerate().map(of_image).max().unwrap_or(0)
 }
 
 /// Largest distance of an activation and the fraction of activations that differ.

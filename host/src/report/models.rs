@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::device::hil;
 use crate::evaluate::corrupt::Robustness;
+use crate::evaluate::photographs::Photographs;
 use crate::model_dir::{Manifest, ModelDir};
 
 /// A model with what is recorded of it.
@@ -17,6 +18,8 @@ pub struct Entry {
     pub device: Option<hil::Report>,
     /// Its recorded accuracies on corrupted images.
     pub robustness: Option<Robustness>,
+    /// Its recorded figures on photographs.
+    pub photographs: Option<Photographs>,
 }
 
 impl Entry {
@@ -41,7 +44,8 @@ impl Entry {
     /// Where the manifest is missing or a record is damaged.
     pub fn of(dir: &ModelDir) -> Result<Self> {
         let (device, robustness) = (record(&dir.device_record())?, record(&dir.robustness())?);
-        Ok(Self { manifest: dir.manifest()?, device, robustness })
+        let photographs = record(&dir.photographs())?;
+        Ok(Self { manifest: dir.manifest()?, device, robustness, photographs })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::dataset::locate::Pictures;
 use crate::dataset::strangers::Stranger;
 use crate::dataset::{Choice, Dataset, Kind};
 use crate::evaluate::calibration::{Calibration, Judged};
-use crate::evaluate::classification::ConfusionMatrix;
+use crate::evaluate::classification::{ConfusionMatrix, FEW_IMAGES, interval};
 use crate::evaluate::{accuracy, accuracy_of, arg_max_f32};
 use crate::model_dir::{Accuracies, Confusion, DatasetEntry, Manifest, ModelDir, TeacherAccuracies};
 use crate::plan::{NetworkPlan, Options, Profile};
@@ -133,7 +133,7 @@ impl TrainArgs {
         } else if is_quiet() {
             Ok(())
         } else {
-            print_summary(&summary, &manifest, &dir, &self.data_options())
+            print_summary(&summary, &manifest, &dir, &dataset, &self.data_options())
         }
     }
 
@@ -189,7 +189,7 @@ impl TrainArgs {
         let plan = NetworkPlan::new(network, Options::default())?;
         let smallest = NetworkPlan::new(network, Profile::Size)?;
         let best = &outcome.history[outcome.best];
-        let (test, calibration, confusions) =
+        let Verdict { accuracies, macro_f1, calibration, confusions } =
             judge(dir, network, dataset, &recipe, best.validation_accuracy)?;
         let manifest = Manifest {
             name: dir.name(),
@@ -202,7 +202,8 @@ impl TrainArgs {
             recipe,
             best_epoch: best.epoch,
             calibration_images: quantize::CALIBRATION_IMAGES.min(dataset.train.len()),
-            accuracy: test,
+            accuracy: accuracies,
+            macro_f1: Some(macro_f1),
             teachers: made.teachers,
             calibration: Some(calibration),
             confusions,
@@ -279,6 +280,14 @@ impl Summary {
     }
 }
 
+/// What the test set says of a model.
+struct Verdict {
+    accuracies: Accuracies,
+    macro_f1: f64,
+    calibration: Calibration,
+    confusions: Vec<Confusion>,
+}
+
 /// Fits the confidences on the validation images and reads the test set: once, for the report.
 fn judge(
     dir: &ModelDir,
@@ -286,7 +295,7 @@ fn judge(
     dataset: &Dataset,
     recipe: &Recipe,
     validation: f64,
-) -> Result<(Accuracies, Calibration, Vec<Confusion>)> {
+) -> Result<Verdict> {
     let model = dir.read_float()?.context("the float file was written just now")?;
     let float = accuracy_of(&mut tract::Tract::float(&model)?, &dataset.test)?;
     let mut engine = integer::Integer::new(network.clone(), false);
@@ -306,15 +315,25 @@ fn judge(
     let calibration = Calibration::fit(on_kept, test, &strangers, scale);
     let classes: Vec<usize> = on_test.iter().map(|row| arg_max_f32(row)).collect();
     let int8 = accuracy(&classes, &dataset.test.labels);
-    let confusions =
-        ConfusionMatrix::new(&dataset.task.classes, &classes, &dataset.test.labels).most_confused(CONFUSIONS);
-    Ok((Accuracies { float, int8, validation }, calibration, confusions))
+    let matrix = ConfusionMatrix::new(&dataset.task.classes, &classes, &dataset.test.labels);
+    Ok(Verdict {
+        accuracies: Accuracies { float, int8, validation },
+        macro_f1: matrix.report().macro_avg.f1,
+        calibration,
+        confusions: matrix.most_confused(CONFUSIONS),
+    })
 }
 
 /// Pairs of classes kept in the manifest.
 const CONFUSIONS: usize = 8;
 
-fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir, data: &str) -> Result<()> {
+fn print_summary(
+    summary: &Summary,
+    manifest: &Manifest,
+    dir: &ModelDir,
+    dataset: &Dataset,
+    data: &str,
+) -> Result<()> {
     print_line(format_args!("\n{} on {}", summary.model, summary.dataset))?;
     print_line(format_args!(
         "  validation {:.2} % (epoch {} of {}), test float {:.2} %, int8 {:.2} %",
@@ -324,6 +343,15 @@ fn print_summary(summary: &Summary, manifest: &Manifest, dir: &ModelDir, data: &
         100.0 * summary.test_accuracy.float,
         100.0 * summary.test_accuracy.int8
     ))?;
+    let images = dataset.test.len();
+    if let Some(macro_f1) = manifest.macro_f1 {
+        let [low, high] = interval((summary.test_accuracy.int8 * images as f64).round() as usize, images);
+        let few = match images < FEW_IMAGES {
+            true => format!("; {images} test images: between {:.1} and {:.1} %", 100.0 * low, 100.0 * high),
+            false => String::new(),
+        };
+        print_line(format_args!("  macro F1 {:.2} %{few}", 100.0 * macro_f1))?;
+    }
     if let Some(calibration) = &manifest.calibration {
         print_line(format_args!(
             "  calibration: temperature {:.2}, ECE {:.2} % ({:.2} % without); {:.1} % of the test images answered as sure, {:.2} % of those right",

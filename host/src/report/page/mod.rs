@@ -236,7 +236,7 @@ impl Report<'_> {
             (classification(&matrix.report()))
             figure {
                 (drawing(&heatmap::svg(&matrix, &self.entry.manifest.name)))
-                figcaption { "Darker where more images fall, by the square root of a row's share, so that rare mistakes are seen." }
+                figcaption { "Stronger where more images fall, by the square root of a row's share, so that rare mistakes are seen." }
             }
             h3 { "What its confidences are worth" }
             div.pictures {

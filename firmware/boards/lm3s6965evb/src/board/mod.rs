@@ -4,11 +4,10 @@ mod oled;
 mod registers;
 mod uart;
 
-use board_support::stack::Paint;
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
+use board_support::port::CortexM;
+use board_support::queue;
 use cortex_m_rt::{entry, exception};
-use firmware::app::{App, Event, Port};
+use firmware::app::{App, Event};
 use firmware::model::Model;
 
 use oled::Oled;
@@ -17,8 +16,6 @@ use uart::Uart;
 
 /// Frequency of the core, which SysTick counts: the PLL's 200 MHz divided by four.
 const CLOCK_HZ: u32 = 50_000_000;
-/// SysTick has 24 bits.
-const SYSTICK_MASK: u32 = 0x00ff_ffff;
 
 /// Raw interrupt status, with the PLL's lock in bit 6.
 const RIS: usize = 0x400f_e050;
@@ -28,41 +25,6 @@ const RCC: usize = 0x400f_e060;
 const RCGC1: usize = 0x400f_e104;
 /// Clock gates of the ports A (bit 0), C (bit 2) and D (bit 3).
 const RCGC2: usize = 0x400f_e108;
-
-/// What the app needs of this board.
-struct Board {
-    uart: Uart,
-    systick: SYST,
-    paint: Paint,
-}
-
-impl Port for Board {
-    fn send(&mut self, byte: u8) {
-        self.uart.write(byte);
-    }
-
-    fn ticks(&mut self) -> u32 {
-        let _ = &self.systick;
-        // SysTick counts down.
-        SYSTICK_MASK - SYST::get_current()
-    }
-
-    fn mask(&self) -> u32 {
-        SYSTICK_MASK
-    }
-
-    fn tick_hz(&self) -> u32 {
-        CLOCK_HZ
-    }
-
-    fn paint_stack(&mut self) {
-        self.paint.apply();
-    }
-
-    fn stack_bytes(&mut self) -> u32 {
-        self.paint.used()
-    }
-}
 
 /// Runs the core from the PLL: 8 MHz crystal, 200 MHz divided by four (datasheet, section 6.1.4).
 fn start_clock() {
@@ -87,19 +49,15 @@ fn start_clock() {
 fn main() -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     start_clock();
-    let mut systick = peripherals.SYST;
-    systick.set_clock_source(SystClkSource::Core);
-    systick.set_reload(SYSTICK_MASK);
-    systick.clear_current();
-    systick.enable_counter();
-    let mut port = Board { uart: Uart::take(), systick, paint: Paint::new() };
+    let mut uart = Uart::take();
+    let mut port = CortexM::new(peripherals.SYST, CLOCK_HZ, |byte| uart.write(byte));
     let mut oled = Oled::take();
     board_support::log_boot(env!("CARGO_PKG_NAME"));
     let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
     app.welcome();
     oled.show(app.screen());
     loop {
-        let byte = port.uart.read();
+        let byte = queue::next();
         if let Some(event) = app.receive(byte, &mut port) {
             board_support::log(app, event);
             if event == Event::Classified {

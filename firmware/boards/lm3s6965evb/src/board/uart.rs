@@ -2,12 +2,9 @@
 //!
 //! Source: LM3S6965 datasheet, chapter 13, and table 2-9 for the interrupt number.
 
-use core::cell::RefCell;
-
+use board_support::queue;
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
-use critical_section::Mutex;
-use heapless::Deque;
 
 use super::registers::{read, write};
 
@@ -32,9 +29,6 @@ const RX_INTERRUPTS: u32 = 1 << 4 | 1 << 6;
 const DIVIDER: (u32, u32) = (27, 8);
 /// Number of the UART's interrupt.
 pub const RX_INTERRUPT: u16 = 5;
-
-/// Bytes that came while the main loop was busy; the host waits for answers, so few ever do.
-static RECEIVED: Mutex<RefCell<Deque<u8, 2048>>> = Mutex::new(RefCell::new(Deque::new()));
 
 #[derive(Clone, Copy)]
 struct RxInterrupt;
@@ -67,23 +61,6 @@ impl Uart {
         Self(())
     }
 
-    /// Sleeps until a byte comes.
-    pub fn read(&mut self) -> u8 {
-        loop {
-            let byte = critical_section::with(|section| {
-                let byte = RECEIVED.borrow_ref_mut(section).pop_front();
-                if byte.is_none() {
-                    // A masked interrupt wakes the core too, so none slips between the look and the sleep.
-                    cortex_m::asm::wfi();
-                }
-                byte
-            });
-            if let Some(byte) = byte {
-                return byte;
-            }
-        }
-    }
-
     /// Waits for room and sends a byte.
     pub fn write(&mut self, byte: u8) {
         while read(FLAGS) & TX_FULL != 0 {}
@@ -91,13 +68,8 @@ impl Uart {
     }
 }
 
-/// Moves received bytes to the queue; called by the interrupt. A byte too many is lost, and its frame's CRC tells.
+/// Moves received bytes to the queue; called by the interrupt.
 pub fn on_receive() {
     write(INTERRUPT_CLEAR, RX_INTERRUPTS);
-    critical_section::with(|section| {
-        let mut received = RECEIVED.borrow_ref_mut(section);
-        while read(FLAGS) & RX_EMPTY == 0 {
-            let _ = received.push_back(read(DATA) as u8);
-        }
-    });
+    queue::fill(|| (read(FLAGS) & RX_EMPTY == 0).then(|| read(DATA) as u8));
 }

@@ -2,13 +2,11 @@
 //!
 //! Source: Arm DDI 0479C, table 4-2, and Arm DAI 0386C for the interrupt number.
 
-use core::cell::RefCell;
 use core::ptr::{read_volatile, write_volatile};
 
+use board_support::queue;
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
-use critical_section::Mutex;
-use heapless::Deque;
 
 const BASE: usize = 0x4000_4000;
 const DATA: usize = BASE;
@@ -26,9 +24,6 @@ const INTERRUPT_RX: u32 = 1 << 1;
 const DIVIDER: u32 = 217;
 /// Number of the receive interrupt.
 pub const RX_INTERRUPT: u16 = 0;
-
-/// Bytes that came while the main loop was busy; the host waits for answers, so few ever do.
-static RECEIVED: Mutex<RefCell<Deque<u8, 2048>>> = Mutex::new(RefCell::new(Deque::new()));
 
 #[derive(Clone, Copy)]
 struct RxInterrupt;
@@ -53,23 +48,6 @@ impl Uart {
         Self(())
     }
 
-    /// Sleeps until a byte comes.
-    pub fn read(&mut self) -> u8 {
-        loop {
-            let byte = critical_section::with(|section| {
-                let byte = RECEIVED.borrow_ref_mut(section).pop_front();
-                if byte.is_none() {
-                    // A masked interrupt wakes the core too, so none slips between the look and the sleep.
-                    cortex_m::asm::wfi();
-                }
-                byte
-            });
-            if let Some(byte) = byte {
-                return byte;
-            }
-        }
-    }
-
     /// Waits for room and sends a byte.
     pub fn write(&mut self, byte: u8) {
         while read(STATE) & STATE_TX_FULL != 0 {}
@@ -77,15 +55,10 @@ impl Uart {
     }
 }
 
-/// Moves received bytes to the queue; called by the interrupt. A byte too many is lost, and its frame's CRC tells.
+/// Moves received bytes to the queue; called by the interrupt.
 pub fn on_receive() {
     write(INTERRUPT_CLEAR, INTERRUPT_RX);
-    critical_section::with(|section| {
-        let mut received = RECEIVED.borrow_ref_mut(section);
-        while read(STATE) & STATE_RX_FULL != 0 {
-            let _ = received.push_back(read(DATA) as u8);
-        }
-    });
+    queue::fill(|| (read(STATE) & STATE_RX_FULL != 0).then(|| read(DATA) as u8));
 }
 
 fn read(register: usize) -> u32 {
