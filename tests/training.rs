@@ -30,6 +30,7 @@ fn recipe() -> Recipe {
             shift: 1,
             cutout_probability: 0.3,
             cutout_side: 8,
+            corruption_probability: 0.0,
             photo: None,
         },
         ..Recipe::default()

@@ -14,7 +14,7 @@ use super::kernel::packed::conv::PackedConv;
 use super::kernel::packed::dense::PackedDense;
 use super::kernel::packed::plane::PlaneConv;
 use super::kernel::packed::winograd::WinogradConv;
-use super::kernel::packed::{Memory, add, pool};
+use super::kernel::packed::{Memory, add, pool, spread};
 use super::kernel::routines::Packing;
 use super::layer::{Add, AveragePool, Dense, Layer, MaxPool};
 use crate::bytes::of_words_mut;
@@ -321,11 +321,7 @@ impl Step<'_> {
                 }
             }
             Operator::Spread(pixels) => {
-                let places = activations.get_mut(output..output + 4 * pixels).unwrap_or_default();
-                for (place, pixel) in places.as_chunks_mut::<4>().0.iter_mut().zip(image.as_chunks::<3>().0) {
-                    let &[red, green, blue] = pixel;
-                    *place = [red, green, blue, i8::MIN];
-                }
+                spread::spread(image, activations.get_mut(output..output + 4 * pixels).unwrap_or_default());
             }
             Operator::Image(layer) => layer.run_image(image, Memory { activations, input, output, scratch }),
             Operator::Chain(layer) => layer.run(image, Memory { activations, input, output, scratch }),

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
+use shared::image::PixelFormat;
 use shared::input::InputShape;
 use shared::protocol::{Answer, Verdict};
 
 use super::codegen::PlanArgs;
 use super::{DataArgs, Failure, is_quiet, print_json, print_line, remark, shown};
 use crate::dataset::Samples;
+use crate::dataset::photo::Photo;
 use crate::device::board::Board;
 use crate::device::build;
-use crate::device::client::{Client, Identity};
+use crate::device::client::{Client, Identity, frame_limit};
 use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
 use crate::device::log::Line;
 use crate::device::monitor::Monitor;
@@ -23,6 +25,7 @@ use crate::device::soak::{self, InMemory, Interpreted, Noisy};
 use crate::device::{DeviceError, hil};
 use crate::model_dir::ModelDir;
 use crate::report::{png, table};
+use crate::task::Task;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeviceCommand {
@@ -68,7 +71,9 @@ pub(super) struct LinkArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  host device run --emulate --image 0 --screen screen.png")]
+#[command(
+    after_help = "Examples:\n  host device run --emulate --image 0 --screen screen.png\n  host device run --emulate --model models/photo --photo shirt.jpg"
+)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -77,8 +82,11 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Index in the test part
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "photo")]
     image: usize,
+    /// A photograph of your own, sent as a camera's frame of at most 256 pixels (64 for the garment finder)
+    #[arg(long, value_name = "FILE")]
+    photo: Option<PathBuf>,
     /// Save what the emulated board's own display shows as PNG
     #[arg(long, value_name = "FILE", requires = "emulate")]
     screendump: Option<PathBuf>,
@@ -344,15 +352,31 @@ fn run_one(args: &RunArgs) -> Result<()> {
     let dir = ModelDir::new(&args.target.model);
     let network = dir.read_firmware()?;
     let task = &network.quantized().task;
-    let test = args.data.load_for(&dir, task)?.test;
-    if args.image >= test.len() {
-        let problem = format!("--image {}: the test part has {} images, from 0", args.image, test.len());
-        return Err(Failure::Usage(problem).into());
-    }
+    let shown_to_it = match &args.photo {
+        Some(path) => Shown::Photo(photograph(path, task)?),
+        None => {
+            let test = args.data.load_for(&dir, task)?.test;
+            if args.image >= test.len() {
+                let problem =
+                    format!("--image {}: the test part has {} images, from 0", args.image, test.len());
+                return Err(Failure::Usage(problem).into());
+            }
+            Shown::Image(test.select(&[args.image]))
+        }
+    };
     let elf = args.link.image(&args.target, &dir)?;
     let mut device = args.link.connect(&args.target, elf.as_deref(), &dir)?;
-    let one = test.select(&[args.image]);
-    let answer = device.client.classify(task.input, one.image(0))?;
+    let (one, answer, what) = match shown_to_it {
+        Shown::Image(one) => {
+            let answer = device.client.classify(task.input, one.image(0))?;
+            let what = format!("image {} (labelled {})", args.image, task.name(one.label(0)));
+            (one, answer, what)
+        }
+        Shown::Photo(photo) => {
+            let (answer, one) = send_photograph(&mut device.client, &photo, task)?;
+            (one, answer, args.photo.as_deref().map(shown).unwrap_or_default())
+        }
+    };
     let report = hil::compare(dir.name(), &network, &one, std::slice::from_ref(&answer));
     if let Some(path) = &args.screen {
         let picture = device.client.screen()?;
@@ -373,8 +397,9 @@ fn run_one(args: &RunArgs) -> Result<()> {
     if args.json {
         print_json(&serde_json::json!({
             "model": dir.name(),
-            "image": args.image,
-            "label": task.name(one.label(0)),
+            "image": args.photo.is_none().then_some(args.image),
+            "photo": args.photo.as_deref().map(shown),
+            "label": args.photo.is_none().then(|| task.name(one.label(0))),
             "predicted": predicted,
             "verdict": verdict_name(answer.verdict),
             "logits": answer.logits,
@@ -387,10 +412,43 @@ fn run_one(args: &RunArgs) -> Result<()> {
             Verdict::Unsure => format!("{predicted}, not sure"),
             Verdict::Sure => predicted.to_owned(),
         };
-        print_line(format_args!("image {}: {said} (labelled {})", args.image, task.name(one.label(0))))?;
+        print_line(format_args!("{what}: {said}"))?;
         print_line(format_args!("logits {:?}, {}", answer.logits, equality(report.mismatches)))?;
     }
     gate(&report)
+}
+
+/// What a board is asked about.
+enum Shown {
+    /// One test image.
+    Image(Samples),
+    /// A photograph, small enough for the board.
+    Photo(Photo),
+}
+
+/// Longer side of a photograph that is sent, in pixels: the line is slow.
+const FRAME_SIDE: u32 = 256;
+
+/// Reads a photograph and makes it small enough for the board.
+fn photograph(path: &Path, task: &Task) -> Result<Photo> {
+    let side = match frame_limit(task.preprocessing) {
+        Some(bytes) => (bytes as f64).sqrt() as u32,
+        None => FRAME_SIDE,
+    };
+    Ok(Photo::read(path)?.smaller(side))
+}
+
+/// Sends a photograph as a frame; returns the answer and, as the class it said, what the desktop makes of the frame.
+fn send_photograph(client: &mut Client, photo: &Photo, task: &Task) -> Result<(Answer, Samples)> {
+    let (pixels, _) = photo.to_input(task).context("the photograph has no size")?;
+    let (width, height) = (photo.width as u16, photo.height as u16);
+    let answer = match task.input.channels {
+        1 => client.classify_frame(PixelFormat::Gray8, width, height, &photo.gray())?,
+        _ => client.classify_frame(PixelFormat::Rgb888, width, height, &photo.rgb)?,
+    };
+    let mut one = Samples::empty(task.input);
+    one.push(&pixels, answer.class);
+    Ok((answer, one))
 }
 
 fn run_all(args: &HilArgs) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 use shared::image::{Frame, PixelFormat};
 use shared::preprocess::{Seen, frame_to_input};
 use thiserror::Error;
@@ -89,16 +89,31 @@ impl Photo {
     /// # Errors
     /// The encoder's, for a size of zero.
     pub fn to_small_jpeg(&self, side: u32) -> Result<Vec<u8>, image::ImageError> {
-        let (width, height) = (self.width as u32, self.height as u32);
-        let whole = RgbImage::from_raw(width, height, self.rgb.clone()).unwrap_or_default();
-        let small = if width.max(height) > side {
-            DynamicImage::ImageRgb8(whole).thumbnail(side, side).into_rgb8()
-        } else {
-            whole
-        };
+        let small = self.smaller(side);
+        let (width, height) = (small.width as u32, small.height as u32);
         let mut bytes = Vec::new();
-        JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(&small)?;
+        JpegEncoder::new_with_quality(&mut bytes, 85).encode(
+            &small.rgb,
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+        )?;
         Ok(bytes)
+    }
+
+    /// A copy whose longer side is at most `side` pixels, averaged.
+    pub fn smaller(&self, side: u32) -> Self {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let whole = RgbImage::from_raw(width, height, self.rgb.clone()).filter(|_| width.max(height) > side);
+        let Some(whole) = whole else { return self.clone() };
+        let small = DynamicImage::ImageRgb8(whole).thumbnail(side, side).into_rgb8();
+        Self { width: small.width() as usize, height: small.height() as usize, rgb: small.into_raw() }
+    }
+
+    /// Its gray values, `[height][width]`, by the same rule as the chip's.
+    pub fn gray(&self) -> Vec<u8> {
+        let pixels = self.rgb.as_chunks().0.iter();
+        pixels.map(|&[red, green, blue]| shared::image::luma(red, green, blue)).collect()
     }
 
     /// Does what the chip does with a camera's frame; returns the network's input and whether it shows anything.
@@ -109,8 +124,7 @@ impl Photo {
         let gray: Vec<u8>;
         // Gray before the finder, which looks at every pixel many times and knows data-set images by it.
         let (format, bytes) = if task.input.channels == 1 {
-            let pixels = self.rgb.as_chunks().0.iter();
-            gray = pixels.map(|&[red, green, blue]| shared::image::luma(red, green, blue)).collect();
+            gray = self.gray();
             (PixelFormat::Gray8, &gray)
         } else {
             (PixelFormat::Rgb888, &self.rgb)

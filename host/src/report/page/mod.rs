@@ -396,7 +396,7 @@ impl Report<'_> {
                 ]
             })
             .collect();
-        let steps: Vec<Vec<String>> = match counted.first() {
+        let steps: Vec<Vec<String>> = match counted.first().filter(|entry| !entry.layers.is_empty()) {
             Some(entry) => entry
                 .layers
                 .iter()

@@ -22,6 +22,7 @@ pub mod dense;
 pub mod gather;
 pub mod plane;
 pub mod pool;
+pub mod spread;
 pub mod winograd;
 
 /// The bytes an operator reads and writes: all activations that live while it runs.
