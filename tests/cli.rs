@@ -58,7 +58,8 @@ fn train_goes_the_whole_line_and_says_where_everything_is() {
     assert!(said.contains("next:") && said.contains("verify --model"), "{said}");
     let dir = ModelDir::new(&model);
     let manifest = dir.manifest().unwrap();
-    assert_eq!((manifest.name.as_str(), manifest.dataset.name.as_str()), ("tiny", "custom"));
+    let folder = data.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!((manifest.name.as_str(), manifest.dataset.name.as_str()), ("tiny", folder));
     assert!(manifest.command.contains("--epochs 2"), "{}", manifest.command);
     let history = std::fs::read_to_string(dir.history()).unwrap();
     // A header, two epochs, and the default one with rounding.
@@ -397,7 +398,8 @@ fn nothing_to_resume_is_a_new_training_and_a_named_place_without_data_an_error()
     // The options are kept: resuming what is done ends at once, without naming the data again.
     let output = succeeds(host().args(["train", "--resume", "--json", "--out"]).arg(&model));
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&document["epochs"], &document["dataset"]), (&1.into(), &"custom".into()));
+    let folder = data.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!((&document["epochs"], &document["dataset"]), (&1.into(), &folder.into()));
     let empty = tempfile::tempdir().unwrap();
     fails(host().args(["data", "info"]).env("FASHION_MNIST_DIR", empty.path()), 3, &["FASHION_MNIST_DIR="]);
 }

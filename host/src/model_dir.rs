@@ -75,7 +75,7 @@ pub struct Manifest {
 /// Which data set a model learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetEntry {
-    /// `fashion-mnist`, `drawn` or `custom`.
+    /// `fashion-mnist`, `drawn`, `photos`, or the name of the user's folder.
     pub name: String,
     /// sha256 over labels and pixels of both parts, in order.
     pub sha256: String,

@@ -202,7 +202,7 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
             })
         };
         return print_json(&serde_json::json!({
-            "dataset": dataset.kind.name(),
+            "dataset": dataset.name(),
             "source": dataset.source,
             "sha256": dataset.sha256,
             "task": dataset.task,
@@ -211,7 +211,7 @@ fn info(dataset: &Dataset, json: bool) -> Result<()> {
             "test": part(&dataset.test),
         }));
     }
-    print_line(format_args!("data set  {} ({})", dataset.kind.name(), dataset.source))?;
+    print_line(format_args!("data set  {} ({})", dataset.name(), dataset.source))?;
     print_line(format_args!("sha256    {}", dataset.sha256))?;
     for (name, samples) in parts {
         let (mean, spread) = samples.pixel_statistics();

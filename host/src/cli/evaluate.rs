@@ -189,6 +189,7 @@ impl Answers {
             }
             _ => None,
         };
+        let name = dataset.name();
         let (task, files) = (dataset.task, dataset.test_files);
         let photos = match photos {
             count if count > 0 && task.preprocessing == Preprocessing::Garment => {
@@ -213,8 +214,7 @@ impl Answers {
                 .collect::<Result<_>>()?,
             Preprocessing::Garment => Vec::new(),
         };
-        let dataset = dataset.kind.name().into();
-        Ok(Self { dir, dataset, task, test, files, judgement, float, photos, strangers, sure_from })
+        Ok(Self { dir, dataset: name, task, test, files, judgement, float, photos, strangers, sure_from })
     }
 
     /// Writes the page about them; `None` for a model without a manifest.

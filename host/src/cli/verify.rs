@@ -45,7 +45,7 @@ impl VerifyArgs {
             ));
         }
         let test = dataset.test.take(self.images.unwrap_or(usize::MAX).max(1));
-        let report = verify(&dir, dataset.kind.name(), &test)?;
+        let report = verify(&dir, &dataset.name(), &test)?;
         if self.json {
             print_json(&report)?
         } else {

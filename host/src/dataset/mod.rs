@@ -246,6 +246,17 @@ impl Dataset {
         }
     }
 
+    /// Name for manifests and reports: the kind's, or the folder's own of a user's data.
+    pub fn name(&self) -> String {
+        let folder = std::path::absolute(&self.source).ok();
+        let folder =
+            folder.as_deref().and_then(std::path::Path::file_name).map(|name| name.to_string_lossy());
+        match (self.kind, folder) {
+            (Kind::Custom, Some(name)) => name.into_owned(),
+            _ => self.kind.name().into(),
+        }
+    }
+
     /// Splits the training part: as the data says, else `fraction` of it by `seed` for validation.
     ///
     /// # Errors

@@ -220,7 +220,7 @@ pub fn curves<'a>(history: &[EpochRecord], recipe: &Recipe) -> [Chart<'a>; 2] {
         points: history.iter().map(|record| (record.epoch as f64, value(record))).collect(),
     };
     let floats = history.len().saturating_sub(rounding);
-    let mark = (rounding > 0 && floats > 0).then_some((floats as f64, "rounded from here"));
+    let mark = (rounding > 0 && floats > 0).then_some((floats as f64, "quantization-aware from here"));
     let last = history.last();
     let of_last = |value: &dyn Fn(&EpochRecord) -> f64| last.map_or(0.0, value);
     [

@@ -105,7 +105,7 @@ impl TrainArgs {
         remark(format_args!(
             "training {} on {} ({} images), {} epochs",
             architecture.network,
-            dataset.kind.name(),
+            dataset.name(),
             dataset.train.len(),
             recipe.epochs + recipe.quantization.map_or(0, |rounding| rounding.epochs)
         ));
@@ -196,7 +196,7 @@ impl TrainArgs {
             network: architecture.network.clone(),
             layers: architecture.layers.clone(),
             task: architecture.task.clone(),
-            dataset: DatasetEntry { name: dataset.kind.name().into(), sha256: dataset.sha256.clone() },
+            dataset: DatasetEntry { name: dataset.name(), sha256: dataset.sha256.clone() },
             seed: recipe.seed,
             command: self.command(base, &recipe, dir),
             recipe,
@@ -269,7 +269,7 @@ impl Summary {
         ];
         Self {
             model: dir.name(),
-            dataset: dataset.kind.name().into(),
+            dataset: dataset.name(),
             epochs: outcome.history.len(),
             best_epoch: manifest.best_epoch,
             seconds_per_epoch: seconds / outcome.history.len().max(1) as f64,
@@ -324,6 +324,18 @@ fn judge(
     })
 }
 
+/// How many answers are sure, and how many of those right, in words.
+fn sure_answers(share: f64, accuracy: f64) -> String {
+    match share > 0.0 {
+        true => format!(
+            "{:.1} % of the test images answered as sure, {:.2} % of those right",
+            100.0 * share,
+            100.0 * accuracy
+        ),
+        false => "no test image answered as sure".into(),
+    }
+}
+
 /// Pairs of classes kept in the manifest.
 const CONFUSIONS: usize = 8;
 
@@ -354,12 +366,11 @@ fn print_summary(
     }
     if let Some(calibration) = &manifest.calibration {
         print_line(format_args!(
-            "  calibration: temperature {:.2}, ECE {:.2} % ({:.2} % without); {:.1} % of the test images answered as sure, {:.2} % of those right",
+            "  calibration: temperature {:.2}, ECE {:.2} % ({:.2} % without); {}",
             calibration.temperature,
             100.0 * calibration.ece,
             100.0 * calibration.ece_plain,
-            100.0 * calibration.coverage,
-            100.0 * calibration.answered_accuracy
+            sure_answers(calibration.coverage, calibration.answered_accuracy)
         ))?;
     }
     print_line(format_args!(
