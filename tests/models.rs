@@ -230,7 +230,7 @@ fn readme_and_docs_show_the_models_as_they_are() {
     assert_eq!(table_of("docs/kernels.md", "kernels"), ours, "{}", paste("bench table", "docs/kernels.md"));
     // Only the committed models: a user's own lie beside them.
     let mut entries = Entry::all(&root.join("models")).unwrap();
-    let photos = ["photo", "photo-mini", "photo-teacher", "photo-mini-teacher"];
+    let photos = ["photo", "photo-mini", "photo-teacher"];
     let all: Vec<&str> = MODELS.iter().chain(&DESKTOP).map(|(name, ..)| *name).chain(photos).collect();
     entries.retain(|entry| all.contains(&entry.manifest.name.as_str()));
     assert_eq!(table_of("README.md", "models"), markdown(&entries), "{}", paste("models", "README.md"));

@@ -23,7 +23,7 @@ pub const NAME: &str = "photo-mini";
 /// What the plan was made for.
 pub const PROFILE: &str = "speed";
 /// First eight bytes of the sha256 of the int8 ONNX file it was generated from.
-pub const NETWORK_HASH: [u8; 8] = [236, 36, 50, 5, 178, 13, 105, 94];
+pub const NETWORK_HASH: [u8; 8] = [66, 78, 136, 23, 33, 62, 142, 145];
 /// Shape of the input: 48×48 RGB.
 pub const INPUT: InputShape = InputShape { height: 48, width: 48, channels: 3 };
 /// How a frame becomes the input.
@@ -42,7 +42,7 @@ pub const CLASS_NAMES: &[&str] = &[
     "t-shirt",
 ];
 /// Logit step / temperature × log2(e) × 256, for `nn::confidence`.
-pub const CONFIDENCE_MULTIPLIER: i64 = 127867765;
+pub const CONFIDENCE_MULTIPLIER: i64 = 118917209;
 /// A winner with a smaller share, in 256ths, is marked as unsure.
 pub const UNSURE_BELOW: u16 = 246;
 
