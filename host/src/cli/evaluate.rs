@@ -180,7 +180,7 @@ impl Answers {
         let dataset = data.load_for(&dir, &dir.task()?)?;
         let test = dataset.test.take(images.unwrap_or(usize::MAX).max(1));
         let confidence = dir.confidence()?;
-        let (temperature, sure_from) = (confidence.temperature, f64::from(confidence.unsure_below) / 256.0);
+        let (temperature, sure_from) = (confidence.temperature, confidence.sure_from());
         let judgement = Judgement::of(loaded.as_mut(), &test, &dataset.task.classes, temperature)?;
         let float = match (engine, dir.read_float()?) {
             (EngineName::Integer, Some(model)) => {
@@ -199,21 +199,12 @@ impl Answers {
             // Photographs need none composed.
             _ => None,
         };
-        let strangers = match task.preprocessing {
-            Preprocessing::Square => Stranger::ALL
-                .iter()
-                .map(|kind| {
-                    let samples = kind.judged(&test);
-                    let answers = Judgement::of(loaded.as_mut(), &samples, &task.classes, temperature)?;
-                    Ok(Strangers {
-                        kind: kind.name(),
-                        images: samples.len(),
-                        sure_share: answers.sure(sure_from).0,
-                    })
-                })
-                .collect::<Result<_>>()?,
-            Preprocessing::Garment => Vec::new(),
-        };
+        let strangers = Stranger::of(task.preprocessing).iter().map(|kind| {
+            let samples = kind.judged(&test);
+            let answers = Judgement::of(loaded.as_mut(), &samples, &task.classes, temperature)?;
+            Ok(Strangers { kind: kind.name(), images: samples.len(), sure_share: answers.sure(sure_from).0 })
+        });
+        let strangers = strangers.collect::<Result<_>>()?;
         Ok(Self { dir, dataset: name, task, test, files, judgement, float, photos, strangers, sure_from })
     }
 

@@ -67,7 +67,7 @@ fn is_quiet() -> bool {
 /// Says something on standard error, unless `--quiet`.
 fn remark(text: impl std::fmt::Display) {
     if !is_quiet() {
-        eprintln!("{}", program::typed(&text.to_string(), &program::name()));
+        eprintln!("{}", program::typed(&text.to_string(), program::name()));
     }
 }
 
@@ -236,7 +236,7 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("error: {}", program::typed(&in_one_line(&error), &program::name()));
+            eprintln!("error: {}", program::typed(&in_one_line(&error), program::name()));
             exit_code(&error)
         }
     }

@@ -167,7 +167,7 @@ fn predict(
     let candidate =
         |&index: &usize| Candidate { class: task.name(index).into(), index, confidence: shares[index] };
     let top: Vec<Candidate> = order.iter().take(3).map(candidate).collect();
-    let unsure = top.first().is_some_and(|best| best.confidence * 256.0 < f64::from(confidence.unsure_below));
+    let unsure = top.first().is_some_and(|best| best.confidence < confidence.sure_from());
     let verdict = Verdict::of(*seen, !unsure);
     let (unsure, nothing) = (verdict != Verdict::Sure, verdict == Verdict::Nothing);
     Ok(Prediction { file: shown(path), top, unsure, nothing })

@@ -1,5 +1,7 @@
 //! What this program is called where it runs: examples and hints are typed as they are printed.
 
+use std::sync::OnceLock;
+
 use clap::{Command, CommandFactory};
 
 use super::Cli;
@@ -10,7 +12,12 @@ const WRITTEN: &str = "host";
 const IN_CLONE: &str = "cargo host";
 
 /// Name to type: cargo's alias for a program that cargo built in place, else the file's own name.
-pub(super) fn name() -> String {
+pub(super) fn name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(find_name)
+}
+
+fn find_name() -> String {
     let Ok(exe) = std::env::current_exe() else { return IN_CLONE.into() };
     // Cargo marks its target folder so that backups leave it out.
     let is_in_place = exe.ancestors().any(|folder| folder.join("CACHEDIR.TAG").is_file());
@@ -23,7 +30,7 @@ pub(super) fn name() -> String {
 /// The command line's description, with examples that can be typed.
 pub(super) fn command() -> Command {
     let name = name();
-    with_name(Cli::command(), &name).bin_name(name)
+    with_name(Cli::command(), name).bin_name(name)
 }
 
 fn with_name(command: Command, name: &str) -> Command {

@@ -19,7 +19,7 @@ pub struct Augmentation {
     /// Side of that square in pixels, its centre anywhere in the image.
     pub cutout_side: usize,
     /// Probability of one of the report's corruptions, at any strength up to the highest.
-    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub corruption_probability: f64,
     /// What may happen to a photograph besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,12 +55,9 @@ pub struct PhotoAugmentation {
     pub strangers: f32,
 }
 
-fn is_none_at_all(value: &f64) -> bool {
-    *value == 0.0
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
+/// Whether a field may be left out of a recipe's file.
+pub(crate) fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Augmentation {

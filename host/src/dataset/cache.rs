@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 use shared::input::InputShape;
 
-use super::identity::sha256_hex;
-
 /// Bytes of the hash behind the pixels.
 const CHECK: usize = 8;
 
@@ -39,10 +37,10 @@ impl Cache {
         self.is_refused.load(Ordering::Relaxed).then_some(&self.folder)
     }
 
-    /// What an entry is called: the file's sha256 and the shape of what was made of it.
-    pub fn key(file: &[u8], shape: InputShape) -> String {
+    /// What an entry is called: the file's sha256 in hexadecimal and the shape of what was made of it.
+    pub fn key(file_sha256: &str, shape: InputShape) -> String {
         let InputShape { height, width, channels } = shape;
-        format!("{}-{height}x{width}x{channels}", sha256_hex(file))
+        format!("{file_sha256}-{height}x{width}x{channels}")
     }
 
     /// The pixels kept under `key`, `[height][width][channels]`.
@@ -79,6 +77,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::identity::sha256_hex;
 
     const SHAPE: InputShape = InputShape { height: 2, width: 3, channels: 3 };
 
@@ -86,11 +85,11 @@ mod tests {
     fn what_is_kept_is_found_again_and_damage_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(&folder.path().join("new"));
-        let (key, pixels) = (Cache::key(b"a file", SHAPE), [7; 18]);
+        let (key, pixels) = (Cache::key(&sha256_hex(b"a file"), SHAPE), [7; 18]);
         assert_eq!(cache.get(&key, SHAPE), None);
         cache.put(&key, &pixels);
         assert_eq!(cache.get(&key, SHAPE), Some(pixels.to_vec()));
-        assert_ne!(key, Cache::key(b"a file", InputShape { height: 3, width: 2, ..SHAPE }));
+        assert_ne!(key, Cache::key(&sha256_hex(b"a file"), InputShape { height: 3, width: 2, ..SHAPE }));
         let path = cache.path(&key);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[3] ^= 1;
@@ -106,7 +105,7 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, b"").unwrap();
         let cache = Cache::at(&file);
-        cache.put(&Cache::key(b"x", SHAPE), &[0; 18]);
+        cache.put(&Cache::key(&sha256_hex(b"x"), SHAPE), &[0; 18]);
         assert_eq!(cache.refused(), Some(file.as_path()));
     }
 }

@@ -21,6 +21,7 @@ use shared::preprocess::Preprocessing;
 
 use super::augment::PhotoAugmentation;
 use super::cache::Cache;
+use super::identity::sha256_hex;
 use super::photo::{self, Photo};
 use super::{Dataset, DatasetError, Kind, Samples};
 use crate::counter::Counter;
@@ -314,7 +315,8 @@ fn decode(
         .map(|(path, _)| {
             counter.count();
             let bytes = Photo::bytes(path).map_err(|error| error.to_string())?;
-            let kept = shapes.iter().map(|&shape| cache.get(&Cache::key(&bytes, shape), shape));
+            let sha256 = sha256_hex(&bytes);
+            let kept = shapes.iter().map(|&shape| cache.get(&Cache::key(&sha256, shape), shape));
             if let Some(kept) = kept.collect::<Option<Vec<_>>>() {
                 return Ok(kept);
             }
@@ -322,7 +324,7 @@ fn decode(
             let made = shapes.iter().map(|&input| {
                 let seen = photo.to_input(&Task { input, ..task.clone() });
                 let (pixels, _) = seen.ok_or_else(|| format!("{}: no size", path.display()))?;
-                cache.put(&Cache::key(&bytes, input), &pixels);
+                cache.put(&Cache::key(&sha256, input), &pixels);
                 Ok(pixels)
             });
             made.collect()

@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::fashion_mnist::{Label, SHAPE};
 use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
 
 use super::augment::sample;
 use super::{Samples, drawn};
@@ -43,6 +44,14 @@ impl Stranger {
     /// Every kind.
     pub const ALL: [Self; 6] =
         [Self::Wall, Self::Noise, Self::Digit, Self::Drawn, Self::Turned, Self::Corner];
+
+    /// The kinds that a network is judged on: none for the garment finder's, which see silhouettes only.
+    pub fn of(preprocessing: Preprocessing) -> &'static [Self] {
+        match preprocessing {
+            Preprocessing::Square => &Self::ALL,
+            Preprocessing::Garment => &[],
+        }
+    }
 
     /// Name for tables.
     pub fn name(self) -> &'static str {

@@ -54,6 +54,13 @@ pub struct Confidence {
     pub unsure_below: u16,
 }
 
+impl Confidence {
+    /// Least probability of a sure winner; above 1 where no answer is sure.
+    pub fn sure_from(&self) -> f64 {
+        f64::from(self.unsure_below) / 256.0
+    }
+}
+
 impl Default for Confidence {
     fn default() -> Self {
         Self { temperature: 1.0, unsure_below: 0 }

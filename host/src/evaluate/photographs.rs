@@ -74,7 +74,7 @@ pub fn judge(
         let logits = engine.answer(&pixels)?.logits;
         let answer = arg_max_f32(&logits);
         let share = softmax(&logits, confidence.temperature)[answer];
-        let is_sure = seen != Seen::Nothing && share * 256.0 >= f64::from(confidence.unsure_below);
+        let is_sure = seen != Seen::Nothing && share >= confidence.sure_from();
         let meanings = meanings(class);
         if meanings.is_empty() {
             others += 1;

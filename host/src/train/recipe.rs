@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::architecture::{NetworkError, NetworkFile};
-use crate::dataset::augment::Augmentation;
+use crate::dataset::augment::{Augmentation, is_zero};
 use crate::dataset::split::{Split, SplitError};
 use crate::dataset::{Choice, Dataset};
 use crate::task::Task;
@@ -92,10 +92,6 @@ pub struct Recipe {
     /// Training on with rounded weights and activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<QuantizationAware>,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 /// How a teacher's answers enter the loss.

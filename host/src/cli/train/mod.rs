@@ -4,12 +4,12 @@ mod options;
 mod resume;
 mod teachers;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use shared::preprocess::Preprocessing;
 
 pub(super) use options::TrainArgs;
 
@@ -26,6 +26,7 @@ use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
 use crate::report::chart;
 use crate::runtime::{Engine, integer, tract};
+use crate::train::architecture::name_of;
 use crate::train::phases::{Phases, Trained};
 use crate::train::recipe::RecipeFile;
 use crate::train::{Architecture, Interrupt, Outcome, Recipe, history};
@@ -52,10 +53,14 @@ struct TestAccuracy {
 
 impl TrainArgs {
     pub(super) fn run(self) -> Result<()> {
-        match self.resume.then(|| resume::with_kept(&self.likely_folder())).transpose()?.flatten() {
-            Some(with_kept) => with_kept.train(),
-            None => self.train(),
+        if self.resume {
+            // As far as the options tell: garments are also drawn where no data are found.
+            let folder = self.folder(&name_of(&self.base()?.network), self.data.dataset == Choice::Drawn);
+            if let Some(with_kept) = resume::with_kept(&folder)? {
+                return with_kept.train();
+            }
         }
+        self.train()
     }
 
     fn train(self) -> Result<()> {
@@ -148,24 +153,19 @@ impl TrainArgs {
         format!("{custom}{}", folder.map_or_else(String::new, |folder| format!(" --data {folder}")))
     }
 
-    /// The output folder as far as the options tell it.
-    fn likely_folder(&self) -> std::path::PathBuf {
-        let default_out = match self.data.dataset {
-            Choice::Drawn => "models/drawn".to_owned(),
-            _ => format!("models/my-{}", self.network()),
+    /// The output folder of a network, trained on drawn garments or on something else.
+    fn folder(&self, network: &str, is_drawn: bool) -> PathBuf {
+        let default_out = match (&self.ablation, is_drawn) {
+            (Some(ablation), _) => format!("target/ablations/{ablation}"),
+            (None, true) => "models/drawn".to_owned(),
+            (None, false) => format!("models/my-{network}"),
         };
         self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out))
     }
 
     /// The output folder, known to be writable.
     fn dir(&self, architecture: &Architecture, dataset: &Dataset) -> Result<ModelDir> {
-        let default_out = match (dataset.kind, &self.ablation) {
-            (_, Some(ablation)) => format!("target/ablations/{ablation}"),
-            (Kind::Drawn, _) => "models/drawn".to_owned(),
-            _ => format!("models/my-{}", architecture.network),
-        };
-        let out = self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out));
-        let dir = ModelDir::new(&out);
+        let dir = ModelDir::new(&self.folder(&architecture.network, dataset.kind == Kind::Drawn));
         // An output that cannot be written is found out before the work, not after it.
         crate::files::write_whole(&dir.path().join(".probe"), b"")
             .context("the output folder is not writable")?;
@@ -304,13 +304,9 @@ fn judge(
     let (on_kept, on_test) = (engine.logits(&kept)?, engine.logits(&dataset.test)?);
     let test = Judged { logits: &on_test, labels: &dataset.test.labels };
     let scale = network.quantized().logit_scale();
-    let strangers = match dataset.task.preprocessing {
-        Preprocessing::Square => {
-            Stranger::ALL.map(|kind| engine.logits(&kind.judged(&kept))).into_iter().collect::<Result<_>>()?
-        }
-        // The garment finder's networks see silhouettes only.
-        Preprocessing::Garment => Vec::new(),
-    };
+    let strangers = Stranger::of(dataset.task.preprocessing).iter();
+    let strangers: Vec<_> =
+        strangers.map(|kind| engine.logits(&kind.judged(&kept))).collect::<Result<_>>()?;
     let on_kept = Judged { logits: &on_kept, labels: &kept.labels };
     let calibration = Calibration::fit(on_kept, test, &strangers, scale);
     let classes: Vec<usize> = on_test.iter().map(|row| arg_max_f32(row)).collect();

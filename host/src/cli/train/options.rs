@@ -133,17 +133,12 @@ fn ablation_name(text: &str) -> Result<String, String> {
 }
 
 impl TrainArgs {
-    /// The network that `--net` names, or the default.
-    pub(super) fn network(&self) -> String {
-        self.net.clone().unwrap_or_else(|| "small".into())
-    }
-
     /// What the options below change: a recipe file, or a network's defaults.
     pub(super) fn base(&self) -> Result<RecipeFile> {
         match &self.recipe {
             Some(name) => Ok(RecipeFile::named(name)?),
             None => {
-                let network = self.network();
+                let network = self.net.clone().unwrap_or_else(|| "small".into());
                 let recipe = Recipe::of_network(&network)?;
                 Ok(RecipeFile { network, dataset: None, task: None, recipe })
             }
