@@ -7,12 +7,16 @@ fn main() {
     network();
 }
 
-/// Sets `cfg(dsp)`: every Armv7E-M core has the extension; on Armv8-M it is an option of the chip.
+/// Sets `cfg(dsp)`: every Armv7E-M core has the extension; on Armv8-M, `cfg(armv8m)`, it is an option of the chip.
 fn core() {
     println!("cargo::rustc-check-cfg=cfg(dsp)");
+    println!("cargo::rustc-check-cfg=cfg(armv8m)");
     let target = std::env::var("TARGET").unwrap_or_default();
     let asked = std::env::var_os("CARGO_FEATURE_DSP").is_some();
     let optional = target.starts_with("thumbv8m.main");
+    if optional {
+        println!("cargo::rustc-cfg=armv8m");
+    }
     if target.starts_with("thumbv7em") || (asked && optional) {
         println!("cargo::rustc-cfg=dsp");
     } else if asked && target.starts_with("thumb") {

@@ -23,6 +23,10 @@ use crate::ui;
 pub trait Network {
     /// Returns what it is.
     fn facts(&self) -> Facts<'_>;
+    /// Returns whether its constants are what they were when the image was built.
+    fn is_intact(&self) -> bool {
+        true
+    }
     /// Returns the pixels of its input, as [`Memory::pixels`].
     fn pixels(&self) -> &[u8];
     /// Lends its memory.
@@ -157,6 +161,9 @@ pub struct App<N> {
     picture: Option<Picture>,
     answer: Option<Answer>,
     shares: [u16; MAX_CLASSES],
+    is_damaged: bool,
+    /// What the last inference took.
+    microseconds: u32,
     screen: Screen,
 }
 
@@ -169,6 +176,8 @@ impl<N> App<N> {
             picture: None,
             answer: None,
             shares: [0; MAX_CLASSES],
+            is_damaged: false,
+            microseconds: 0,
             screen: Screen::new(),
         }
     }
@@ -196,9 +205,26 @@ impl<N: Network> App<N> {
         self.network.facts().class_names.get(usize::from(answer.class)).copied()
     }
 
-    /// Draws the first screen.
+    /// Checks the network's constants and draws the first screen.
+    ///
+    /// With damaged constants every picture is refused from here on.
     pub fn welcome(&mut self) {
-        let Ok(()) = ui::welcome::draw(&mut self.screen, self.network.facts().name);
+        self.is_damaged = !self.network.is_intact();
+        let name = self.network.facts().name;
+        let Ok(()) = match self.is_damaged {
+            false => ui::welcome::draw(&mut self.screen, name),
+            true => ui::welcome::draw_damaged(&mut self.screen, name),
+        };
+    }
+
+    /// Returns whether the network's constants were found damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged
+    }
+
+    /// Returns what the last answer's screen shows, for boards that draw it their own way.
+    pub fn result(&self) -> Option<ui::result::Result<'_>> {
+        Some(shown(&self.network, self.answer.as_ref()?, &self.shares, self.microseconds))
     }
 
     /// Takes one byte from the host; answers through `port` where a frame ended with it.
@@ -217,6 +243,9 @@ impl<N: Network> App<N> {
                     Some(name) => reply(sequence, &Reply::ClassName(cut_name(name)), Event::Named, port),
                     None => refuse(Refusal::NoSuchIndex, sequence, port),
                 }
+            }
+            Some((sequence, Request::Picture(_))) if self.is_damaged => {
+                refuse(Refusal::DamagedWeights, sequence, port)
             }
             Some((sequence, Request::Picture(piece))) => {
                 match take(&piece, &mut self.picture, &mut self.network) {
@@ -259,6 +288,8 @@ impl<N: Network> App<N> {
         self.network.infer(logits);
         let ticks = port.ticks().wrapping_sub(started) & port.mask();
         let stack_bytes = port.stack_bytes();
+        let microseconds = u64::from(ticks) * 1_000_000 / u64::from(port.tick_hz().max(1));
+        self.microseconds = u32::try_from(microseconds).unwrap_or(u32::MAX);
         flip_sign_bits(self.network.memory().pixels);
         let facts = self.network.facts();
         confidences(logits, facts.confidence_multiplier, shares);
@@ -269,7 +300,7 @@ impl<N: Network> App<N> {
         // There are at most MAX_CLASSES.
         let _ = all.extend_from_slice(logits);
         self.answer = Some(Answer { class: class as u8, verdict, logits: all, ticks, stack_bytes });
-        self.draw(class, verdict, classes);
+        self.draw();
     }
 
     /// Whether a complete picture shows anything; makes the input where a frame was kept.
@@ -286,17 +317,10 @@ impl<N: Network> App<N> {
         }
     }
 
-    fn draw(&mut self, class: usize, verdict: Verdict, classes: usize) {
-        let facts = self.network.facts();
-        let result = ui::result::Result {
-            input: facts.input,
-            pixels: self.network.pixels(),
-            names: facts.class_names,
-            shares: self.shares.get(..classes).unwrap_or_default(),
-            class,
-            verdict,
-        };
-        let Ok(()) = ui::result::draw(&mut self.screen, &result);
+    fn draw(&mut self) {
+        if let Some(answer) = &self.answer {
+            let Ok(()) = ui::result::draw(&mut self.screen, &shown(&self.network, answer, &self.shares, self.microseconds));
+        }
     }
 
     fn send_row(&self, sequence: u32, row: u16, port: &mut impl Port) -> Event {
@@ -311,6 +335,25 @@ impl<N: Network> App<N> {
         let row =
             Reply::ScreenRow { width: SCREEN_WIDTH as u16, height: SCREEN_HEIGHT as u16, grays: &grays };
         reply(sequence, &row, Event::ScreenSent, port)
+    }
+}
+
+/// Puts together what an answer's screen shows.
+fn shown<'a>(
+    network: &'a impl Network,
+    answer: &Answer,
+    shares: &'a [u16],
+    microseconds: u32,
+) -> ui::result::Result<'a> {
+    let facts = network.facts();
+    ui::result::Result {
+        input: facts.input,
+        pixels: network.pixels(),
+        names: facts.class_names,
+        shares: shares.get(..facts.class_names.len()).unwrap_or_default(),
+        class: answer.class.into(),
+        verdict: answer.verdict,
+        microseconds,
     }
 }
 

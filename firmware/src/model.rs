@@ -51,6 +51,10 @@ impl Network for Model {
         }
     }
 
+    fn is_intact(&self) -> bool {
+        weights_are_intact()
+    }
+
     fn pixels(&self) -> &[u8] {
         &self.pixels
     }

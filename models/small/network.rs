@@ -176,6 +176,13 @@ pub const ARENA_WORDS: usize = PLAN.arena_words();
 pub const INPUT_LEN: usize = INPUT.len();
 /// Logits of an answer, one a class.
 pub const LOGITS: usize = CLASS_NAMES.len();
+/// CRC-32 of the constants.
+pub const WEIGHTS_CRC: u32 = 0x83e8549a;
+
+/// Returns whether the constants in flash are those that this was generated with.
+pub fn weights_are_intact() -> bool {
+    crate::bytes::crc(WORDS) == WEIGHTS_CRC
+}
 
 const _: () = assert!(INPUT.is_valid() && PREPROCESSING.fits(INPUT), "no such input");
 const _: () = assert!(PLAN.input_len() == INPUT_LEN, "the steps read another input");

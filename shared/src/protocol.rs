@@ -23,7 +23,7 @@ use crate::input::InputShape;
 use crate::preprocess::{Preprocessing, Seen};
 
 /// Version of this protocol, the first field of [`About`].
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Most bytes of a picture in one [`Request::Picture`]; a multiple of every pixel group's size.
 pub const MAX_PIECE: usize = 960;
 /// Longest message a board receives: the head of a [`Request::Picture`], a piece, and the CRC.
@@ -39,6 +39,13 @@ const CRC_BYTES: usize = 4;
 /// Returns the most bytes that a message of so many bytes takes between its zeros.
 pub const fn max_encoded(message: usize) -> usize {
     message + message / 254 + 1
+}
+
+/// Returns the CRC-32 of words, each little endian: the one that frames carry, for constants in flash.
+pub fn crc_of_words(words: impl IntoIterator<Item = u32>) -> u32 {
+    let mut digest = CRC.digest();
+    words.into_iter().for_each(|word| digest.update(&word.to_le_bytes()));
+    digest.finalize()
 }
 
 /// What the host asks.
@@ -131,6 +138,8 @@ pub enum Refusal {
     OutOfOrder,
     /// There is no such class or row.
     NoSuchIndex,
+    /// The network's constants in flash are not those that were flashed: the board answers no picture.
+    DamagedWeights,
 }
 
 impl core::fmt::Display for Refusal {
@@ -141,6 +150,7 @@ impl core::fmt::Display for Refusal {
             Self::TooLarge => "the frame is larger than its memory",
             Self::OutOfOrder => "a piece of the picture is missing",
             Self::NoSuchIndex => "there is no such class or row",
+            Self::DamagedWeights => "the network's weights in its flash are damaged; flash the board again",
         })
     }
 }

@@ -3,6 +3,9 @@
 //! Colours are asked for as grays, which every colour type can be made from: the same code draws on a
 //! 16-level OLED, an RGB565 panel and a one-bit display.
 
+pub mod colour;
+pub mod icon;
+pub mod mono;
 pub mod result;
 pub mod welcome;
 

@@ -15,7 +15,7 @@ use shared::protocol::Verdict;
 use super::{DIM, FAINT, SIZE, WHITE, fit};
 
 /// Upper left corner of the thumbnail.
-const THUMBNAIL: Point = Point::new(2, 4);
+const THUMBNAIL: Point = Point::new(2, 1);
 /// Most screen pixels that the thumbnail takes each way.
 const THUMBNAIL_SIDE: usize = 56;
 /// Left edge of the text and the bars.
@@ -42,16 +42,78 @@ pub struct Result<'a> {
     pub class: usize,
     /// Whether the class is named, with a question mark, or not at all.
     pub verdict: Verdict,
+    /// What the inference took, by the board's clock.
+    pub microseconds: u32,
 }
 
 impl Result<'_> {
-    fn name(&self, class: usize) -> &str {
+    /// Name of a class.
+    pub(super) fn name(&self, class: usize) -> &str {
         self.names.get(class).copied().unwrap_or("?")
     }
 
-    fn share(&self, class: usize) -> u16 {
+    /// Probability of a class in 256ths.
+    pub(super) fn share(&self, class: usize) -> u16 {
         self.shares.get(class).copied().unwrap_or(0)
     }
+
+    /// What the title says, and the mark behind it.
+    pub(super) fn title(&self) -> (&str, &'static str) {
+        match self.verdict {
+            Verdict::Nothing => ("nothing there", ""),
+            Verdict::Unsure => (self.name(self.class), "?"),
+            Verdict::Sure => (self.name(self.class), ""),
+        }
+    }
+
+    /// The winner and the two likeliest others; none where nothing is there.
+    pub(super) fn ranking(&self) -> impl Iterator<Item = usize> {
+        let is_something = self.verdict != Verdict::Nothing;
+        top_three(self.class, self.shares).into_iter().flatten().filter(move |_| is_something)
+    }
+
+    /// What the inference took, in words: `12.3 ms`, `123 ms`, `12.3 s`.
+    pub(super) fn latency(&self) -> heapless::String<12> {
+        let mut text = heapless::String::new();
+        // The longest is 4294.9 s.
+        let _ = match self.microseconds {
+            micros @ 0..100_000 => write!(text, "{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+            micros @ 100_000..10_000_000 => write!(text, "{} ms", micros / 1_000),
+            micros => write!(text, "{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+        };
+        text
+    }
+
+    /// Red, green and blue of what is shown at a place of a thumbnail of `size` screen pixels.
+    pub(super) fn thumbnail(&self, size: Size, at: Point) -> [u8; 3] {
+        let InputShape { height, width, channels } = self.input;
+        let pixel = |along: i32, side: usize, on_screen: u32| along as usize * side / on_screen.max(1) as usize;
+        let at = (pixel(at.y, height, size.height) * width + pixel(at.x, width, size.width)) * channels;
+        let byte = |channel: usize| self.pixels.get(at + channel).copied().unwrap_or(0);
+        if channels == 3 { [byte(0), byte(1), byte(2)] } else { [byte(0); 3] }
+    }
+
+    /// Size of a thumbnail that fits a square: enlarged a whole number of times, or made smaller.
+    pub(super) fn thumbnail_size(&self, side: usize) -> Size {
+        let InputShape { height, width, .. } = self.input;
+        let longest = height.max(width).max(1);
+        let zoom = side / longest;
+        let on_screen = |length: usize| if zoom > 0 { length * zoom } else { length * side / longest };
+        Size::new(on_screen(width) as u32, on_screen(height) as u32)
+    }
+}
+
+/// A probability in 256ths as a percentage.
+pub(super) fn percent(share: u16) -> heapless::String<8> {
+    let mut text = heapless::String::<8>::new();
+    // Four digits and a sign always fit.
+    let _ = write!(text, "{}%", (u32::from(share) * 100 + 128) / 256);
+    text
+}
+
+/// Replaces zeros by capital letters, for fonts whose zero has a stroke through it.
+pub(super) fn round_zeros<const N: usize>(text: &str) -> heapless::String<N> {
+    text.chars().map(|letter| if letter == '0' { 'O' } else { letter }).take(N).collect()
 }
 
 /// Draws an answer.
@@ -65,11 +127,7 @@ where
 {
     target.clear(Gray8::BLACK.into())?;
     draw_thumbnail(target, result)?;
-    let (name, mark) = match result.verdict {
-        Verdict::Nothing => ("nothing there", ""),
-        Verdict::Unsure => (result.name(result.class), "?"),
-        Verdict::Sure => (result.name(result.class), ""),
-    };
+    let (name, mark) = result.title();
     // The largest letters that fit; the smallest where none do.
     let letters = name.chars().count() + mark.len();
     let room =
@@ -81,10 +139,11 @@ where
     let name = fit(name, room(font) - mark.len());
     let end = Text::new(&name, Point::new(COLUMN, 10), title).draw(target)?;
     Text::new(mark, end, title).draw(target)?;
-    if result.verdict == Verdict::Nothing {
-        return Ok(());
-    }
-    for (rank, class) in top_three(result.class, result.shares).into_iter().flatten().enumerate() {
+    let latency = MonoTextStyle::new(&FONT_4X6, DIM.into());
+    let below = Point::new(THUMBNAIL.x + THUMBNAIL_SIDE as i32 / 2, SIZE.height as i32 - 1);
+    let text: heapless::String<12> = round_zeros(&result.latency());
+    Text::with_alignment(&text, below, latency, Alignment::Center).draw(target)?;
+    for (rank, class) in result.ranking().enumerate() {
         let top = ROWS.0 + ROWS.1 * rank as i32;
         draw_bar(target, top, result.name(class), result.share(class), rank == 0)?;
     }
@@ -97,21 +156,13 @@ where
     D: DrawTarget,
     D::Color: From<Gray8>,
 {
-    let InputShape { height, width, channels } = result.input;
-    let longest = height.max(width).max(1);
-    let zoom = THUMBNAIL_SIDE / longest;
-    let on_screen = |side: usize| if zoom > 0 { side * zoom } else { side * THUMBNAIL_SIDE / longest };
-    let size = Size::new(on_screen(width) as u32, on_screen(height) as u32);
+    let size = result.thumbnail_size(THUMBNAIL_SIDE);
     let free = |taken: u32| (THUMBNAIL_SIDE as i32 - taken as i32) / 2;
     let corner = THUMBNAIL + Point::new(free(size.width), free(size.height));
     let area = Rectangle::new(corner, size);
     let colours = area.points().map(|point| {
-        let offset = point - corner;
-        let pixel = |along: i32, side: usize| along as usize * side / on_screen(side).max(1);
-        let at = (pixel(offset.y, height) * width + pixel(offset.x, width)) * channels;
-        let byte = |channel: usize| result.pixels.get(at + channel).copied().unwrap_or(0);
-        let gray = if channels == 3 { luma(byte(0), byte(1), byte(2)) } else { byte(0) };
-        Gray8::new(gray).into()
+        let [red, green, blue] = result.thumbnail(size, point - corner);
+        Gray8::new(luma(red, green, blue)).into()
     });
     target.fill_contiguous(&area, colours)
 }
@@ -130,12 +181,7 @@ where
     let shade = if wins { WHITE } else { DIM };
     let style = MonoTextStyle::new(&FONT_4X6, shade.into());
     Text::new(&fit(name, BAR_LETTERS), Point::new(COLUMN, top + 4), style).draw(target)?;
-    let mut percent = heapless::String::<8>::new();
-    // Four digits and a sign always fit.
-    let _ = write!(percent, "{}%", (u32::from(share) * 100 + 128) / 256);
-    // The zero of so small a font has a stroke through it and reads as an eight.
-    let percent: heapless::String<8> =
-        percent.chars().map(|digit| if digit == '0' { 'O' } else { digit }).collect();
+    let percent: heapless::String<8> = round_zeros(&percent(share));
     let right = Point::new(COLUMN + BAR.width as i32, top + 4);
     Text::with_alignment(&percent, right, style, Alignment::Right).draw(target)?;
     let corner = Point::new(COLUMN, top + 7);
@@ -165,7 +211,7 @@ fn top_three(class: usize, shares: &[u16]) -> [Option<usize>; 3] {
 // The layout must fit the smallest screen.
 const _: () = assert!(COLUMN as u32 + BAR.width <= SIZE.width);
 const _: () = assert!((ROWS.0 + 2 * ROWS.1 + 7) as u32 + BAR.height <= SIZE.height);
-const _: () = assert!(THUMBNAIL.y as u32 + THUMBNAIL_SIDE as u32 <= SIZE.height);
+const _: () = assert!(THUMBNAIL.y as u32 + THUMBNAIL_SIDE as u32 + 6 <= SIZE.height);
 
 #[cfg(test)]
 mod tests {
@@ -182,7 +228,7 @@ mod tests {
     const NAMES: [&str; CLASSES] = Label::NAMES;
 
     fn result<'a>(pixels: &'a [u8], class: usize, shares: &'a [u16]) -> Result<'a> {
-        Result { input: SHAPE, pixels, names: &NAMES, shares, class, verdict: Verdict::Sure }
+        Result { input: SHAPE, pixels, names: &NAMES, shares, class, verdict: Verdict::Sure, microseconds: 12_345 }
     }
 
     fn drawn(result: &Result<'_>) -> Screen {

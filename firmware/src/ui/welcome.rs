@@ -25,19 +25,33 @@ where
     D: DrawTarget,
     D::Color: From<Gray8>,
 {
+    draw_lines(target, "Show me a garment", "network", network)
+}
+
+/// Draws that the network's constants in flash are damaged, and what to do.
+///
+/// # Errors
+/// Whatever the target answers.
+pub fn draw_damaged<D>(target: &mut D, network: &str) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Gray8>,
+{
+    draw_lines(target, "Weights damaged", "flash the board again", network)
+}
+
+fn draw_lines<D>(target: &mut D, title: &str, below: &str, network: &str) -> Result<(), D::Error>
+where
+    D: DrawTarget,
+    D::Color: From<Gray8>,
+{
     target.clear(Gray8::BLACK.into())?;
     let middle = SIZE.width as i32 / 2;
-    let title = MonoTextStyle::new(&FONT_6X10, WHITE.into());
+    let large = MonoTextStyle::new(&FONT_6X10, WHITE.into());
     let small = MonoTextStyle::new(&FONT_4X6, DIM.into());
-    Text::with_alignment("Show me a garment", Point::new(middle, 30), title, Alignment::Center)
-        .draw(target)?;
-    Text::with_alignment("network", Point::new(middle, 46), small, Alignment::Center).draw(target)?;
-    Text::with_alignment(
-        &fit(network, SIZE.width as usize / 4),
-        Point::new(middle, 54),
-        small,
-        Alignment::Center,
-    )
-    .draw(target)?;
+    Text::with_alignment(title, Point::new(middle, 30), large, Alignment::Center).draw(target)?;
+    Text::with_alignment(below, Point::new(middle, 46), small, Alignment::Center).draw(target)?;
+    let network = fit(network, SIZE.width as usize / 4);
+    Text::with_alignment(&network, Point::new(middle, 54), small, Alignment::Center).draw(target)?;
     Ok(())
 }

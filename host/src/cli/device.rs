@@ -1,5 +1,9 @@
-//! `host device`: list, build, run and hil.
+//! `host device`: boards listed, built, flashed, asked and compared with the desktop.
 
+mod flash;
+mod list;
+mod live;
+mod monitor;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -22,10 +26,14 @@ use crate::device::client::{Client, Identity, frame_limit};
 use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
 use crate::device::log::Line;
 use crate::device::monitor::Monitor;
-use crate::device::{DeviceError, hil};
+use crate::device::{DeviceError, hil, port, size, uf2};
 use crate::model_dir::ModelDir;
-use crate::report::{png, table};
+use crate::report::png;
 use crate::task::Task;
+use flash::FlashArgs;
+use list::ListArgs;
+use live::LiveArgs;
+use monitor::MonitorArgs;
 use soak::SoakArgs;
 
 #[derive(Debug, Subcommand)]
@@ -33,18 +41,23 @@ pub(super) enum DeviceCommand {
     /// List the boards
     List(ListArgs),
     /// Build a board's firmware with a model in it
-    Build(TargetArgs),
+    Build(BuildArgs),
+    /// Build, flash and greet a board
+    Flash(FlashArgs),
     /// Classify one test image on the device and compare every logit
     Run(RunArgs),
     /// Classify the whole test set on the device and compare every logit
     Hil(HilArgs),
+    /// Stream pictures to the board; thumbnail and answer in the terminal
+    Live(LiveArgs),
+    /// Show the board's decoded log
+    Monitor(MonitorArgs),
     /// Talk over a line that damages bytes, and count what it costs
     Soak(SoakArgs),
 }
 
 /// Which image on which board.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  host device build --board mps2-an386 --model models/small")]
 pub(super) struct TargetArgs {
     /// Model folder
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
@@ -56,6 +69,46 @@ pub(super) struct TargetArgs {
     plan: PlanArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  host device build --board pico2 --model models/photo")]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// One JSON document instead of the file's name
+    #[arg(long)]
+    json: bool,
+}
+
+impl BuildArgs {
+    fn run(&self) -> Result<()> {
+        let board = self.target.board()?;
+        let elf = build::build(&board, &ModelDir::new(&self.target.model), self.target.plan.options())?;
+        let bytes = std::fs::read(&elf)?;
+        let size = size::of(&bytes)?;
+        let uf2 = match &board.uf2 {
+            Some(way) => {
+                let path = elf.with_extension("uf2");
+                crate::files::write_whole(&path, &uf2::from_elf(&bytes, way.family)?)?;
+                Some(path)
+            }
+            None => None,
+        };
+        if self.json {
+            return print_json(&serde_json::json!({
+                "elf": shown(&elf),
+                "uf2": uf2.as_deref().map(shown),
+                "flash_bytes": size.flash_bytes,
+                "ram_bytes": size.ram_bytes,
+            }));
+        }
+        remark(format_args!("{} bytes of flash, {} bytes of RAM besides the stack", size.flash_bytes, size.ram_bytes));
+        if let Some(path) = &uf2 {
+            remark(format_args!("for the boot loader's drive: {}", shown(path)));
+        }
+        print_line(shown(&elf))
+    }
+}
+
 /// How to reach the device.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("device").required(true).args(["emulate", "port"])))]
@@ -63,7 +116,7 @@ pub(super) struct LinkArgs {
     /// Emulate the board with QEMU
     #[arg(long)]
     emulate: bool,
-    /// Serial port of a flashed board, such as /dev/ttyACM0
+    /// Serial port of a flashed board, such as /dev/ttyACM0; `auto` finds it by its USB numbers
     #[arg(long)]
     port: Option<String>,
     /// Firmware to emulate instead of building it
@@ -124,23 +177,14 @@ pub(super) struct HilArgs {
     json: bool,
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  host device list")]
-pub(super) struct ListArgs {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-}
-
 impl DeviceCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            DeviceCommand::List(args) => list(&args),
-            DeviceCommand::Build(args) => print_line(shown(&build::build(
-                &args.board()?,
-                &ModelDir::new(&args.model),
-                args.plan.options(),
-            )?)),
+            DeviceCommand::List(args) => args.run(),
+            DeviceCommand::Build(args) => args.run(),
+            DeviceCommand::Flash(args) => args.run(),
+            DeviceCommand::Live(args) => args.run(),
+            DeviceCommand::Monitor(args) => args.run(),
             DeviceCommand::Run(args) => run_one(&args),
             DeviceCommand::Hil(args) => run_all(&args),
             DeviceCommand::Soak(args) => args.run(),
@@ -152,33 +196,6 @@ impl TargetArgs {
     fn board(&self) -> Result<Board> {
         Ok(Board::named(&self.board)?)
     }
-}
-
-fn list(args: &ListArgs) -> Result<()> {
-    let boards = Board::all()?;
-    if args.json {
-        return print_json(&boards);
-    }
-    let rows = boards.iter().map(|board| {
-        let run = match (&board.qemu, &board.probe_rs) {
-            (Some(qemu), _) => format!("run in CI by {} ({})", qemu.program, qemu.machine),
-            (None, Some(chip)) => format!("builds; not run on hardware (probe-rs: {chip})"),
-            (None, None) => "builds; not run on hardware".into(),
-        };
-        let kib = |bytes: u64| format!("{} KiB", bytes / 1024);
-        let clock = format!("{} MHz", board.clock_hz / 1_000_000);
-        let core = format!("{}, {clock}", board.core);
-        vec![
-            board.name.clone(),
-            core,
-            kib(board.flash_bytes),
-            kib(board.ram_bytes),
-            board.screen.clone(),
-            run,
-        ]
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
-    print_line(table::format(&["board", "core", "flash", "RAM", "screen", "how it is run"], &rows).trim_end())
 }
 
 /// A device that said who it is, and the emulator that must live as long.
@@ -208,7 +225,13 @@ impl LinkArgs {
     /// Connects, and refuses a device with another network than the model's.
     fn connect(&self, target: &TargetArgs, elf: Option<&Path>, dir: &ModelDir) -> Result<Connected> {
         let (mut client, log, monitor, emulator) = match (&self.port, elf) {
-            (Some(port), _) => (Client::over_port(port)?, None, None, None),
+            (Some(port), _) => {
+                let name = match port.as_str() {
+                    "auto" => port::only_of_board(&target.board()?)?,
+                    name => name.to_owned(),
+                };
+                (Client::over_port(&name)?, None, None, None)
+            }
             (None, Some(elf)) => {
                 let (uart, log, monitor, process) = Emulator::start(&target.board()?, elf)?.into_parts();
                 (Client::over_socket(uart)?, Some(log), monitor, Some(process))
@@ -218,7 +241,7 @@ impl LinkArgs {
         let identity = client.hello()?;
         if identity.network_hash != dir.network_hash()? {
             return Err(anyhow!(DeviceError::Talk(format!(
-                "runs another network ({}) than {}; flash it with `host device build --model {}`",
+                "runs another network ({}) than {}; flash it with `host device flash --model {}`",
                 identity.model,
                 shown(dir.path()),
                 shown(dir.path())
@@ -322,11 +345,15 @@ const FRAME_SIDE: u32 = 256;
 
 /// Reads a photograph and makes it small enough for the board.
 fn photograph(path: &Path, task: &Task) -> Result<Photo> {
-    let side = match frame_limit(task.preprocessing) {
+    Ok(Photo::read(path)?.smaller(side_of_frames(task)))
+}
+
+/// Longest side of a frame that is sent, in pixels.
+fn side_of_frames(task: &Task) -> u32 {
+    match frame_limit(task.preprocessing) {
         Some(bytes) => (bytes as f64).sqrt() as u32,
         None => FRAME_SIDE,
-    };
-    Ok(Photo::read(path)?.smaller(side))
+    }
 }
 
 /// Sends a photograph as a frame; returns the answer and, as the class it said, what the desktop makes of the frame.

@@ -1,9 +1,9 @@
 //! Boards by name: what each folder under `firmware/boards` says of itself.
 //!
 //! A board is a package whose `Cargo.toml` has a table `[package.metadata.board]`. Nothing else in the project
-//! knows boards: adding one touches its folder and the workspace's list of members.
+//! knows boards: adding one touches its folder and the list of members in `firmware/boards/Cargo.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,30 @@ pub struct Board {
     /// Name of the chip in probe-rs, for boards with a debugger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_rs: Option<String>,
+    /// Name of the chip in espflash, for boards of Espressif.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub espflash: Option<String>,
+    /// How the board takes an image as a file on a drive, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uf2: Option<Uf2>,
+    /// `vendor:product` of the USB device that its port belongs to, four hexadecimal digits each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usb_ids: Vec<String>,
+    /// Flags of the compiler, such as `-C target-cpu=cortex-m33`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rustflags: Vec<String>,
+}
+
+/// A board whose boot loader shows itself as a drive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uf2 {
+    /// Family of the chip, as [`uf2`](super::uf2) knows it.
+    pub family: super::uf2::Family,
+    /// Label of the drive.
+    pub drive: String,
+    /// What a person does so that the drive appears.
+    pub enter: String,
 }
 
 /// How the host talks to a board.
@@ -64,6 +88,9 @@ pub struct Qemu {
     /// Whether QEMU draws the board's own screen.
     #[serde(default)]
     pub has_screen: bool,
+    /// Further arguments of the machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
 }
 
 /// The part of `cargo metadata` that is read.
@@ -79,6 +106,11 @@ struct Package {
     metadata: Option<serde_json::Value>,
 }
 
+/// Folder of the boards, a workspace of its own.
+pub fn workspace() -> PathBuf {
+    crate::project_root().join("firmware/boards")
+}
+
 impl Board {
     /// Reads all boards of the project, by name.
     ///
@@ -89,7 +121,7 @@ impl Board {
         let missing = |problem: String| DeviceError::Missing(format!("cargo metadata: {problem}"));
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"])
-            .arg(crate::project_root().join("Cargo.toml"))
+            .arg(workspace().join("Cargo.toml"))
             .output()
             .map_err(|error| missing(error.to_string()))?;
         if !output.status.success() {
@@ -127,6 +159,11 @@ impl Board {
         found.ok_or_else(|| DeviceError::UnknownBoard { name: name.into(), known: known.join(", ") })
     }
 
+    /// Returns the emulator's program and machine, where one has the board.
+    pub fn emulator(&self) -> Option<String> {
+        self.qemu.as_ref().map(|qemu| format!("{} ({})", qemu.program, qemu.machine))
+    }
+
     /// Returns how QEMU runs the board.
     ///
     /// # Errors
@@ -145,12 +182,20 @@ mod tests {
     #[test]
     fn every_folder_describes_its_board() {
         let boards = Board::all().unwrap();
-        let folders = std::fs::read_dir(crate::project_root().join("firmware/boards")).unwrap();
-        let mut names: Vec<String> =
-            folders.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let folders = std::fs::read_dir(workspace()).unwrap().map(|entry| entry.unwrap().path());
+        // A folder with a program is a board's, the others hold what boards share.
+        let mut names: Vec<String> = folders
+            .filter(|path| path.join("src/main.rs").is_file())
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
         names.sort();
         assert_eq!(boards.iter().map(|board| board.name.clone()).collect::<Vec<_>>(), names);
-        assert!(boards.iter().all(|board| board.qemu.is_some() || board.probe_rs.is_some()), "{boards:?}");
+        for board in &boards {
+            let way = (&board.qemu, &board.probe_rs, &board.espflash, &board.uf2);
+            assert_ne!(way, (&None, &None, &None, &None), "{}: no way to run it", board.name);
+            let has_usb = board.qemu.is_some() || !board.usb_ids.is_empty();
+            assert!(has_usb, "{}: its port cannot be found", board.name);
+        }
         let unknown = Board::named("mps3").unwrap_err().to_string();
         assert!(unknown.contains("mps3") && unknown.contains("mps2-an386"), "{unknown}");
     }

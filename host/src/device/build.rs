@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::DeviceError;
-use super::board::Board;
+use super::board::{self, Board};
 use crate::codegen;
 use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
@@ -48,7 +48,8 @@ pub fn build_plan(
     cargo
         .current_dir(&root)
         .env("FIRMWARE_MODEL", &folder)
-        .args(["build", "--profile", "firmware", "--package", &board.name])
+        .args(["build", "--profile", "firmware", "--package", &board.name, "--manifest-path"])
+        .arg(board::workspace().join("Cargo.toml"))
         .args(["--target", &board.target, "--target-dir"])
         .arg(&target_dir);
     if !board.features.is_empty() {
@@ -92,27 +93,28 @@ fn overflow(output: &str) -> Option<(String, u64)> {
 fn cargo(board: &Board) -> Result<Command, DeviceError> {
     let target = board.target.as_str();
     let sysroot = sysroot(None);
-    if sysroot.as_ref().is_some_and(|root| root.join("lib/rustlib").join(target).is_dir()) {
-        return Ok(Command::new("cargo"));
-    }
-    let debian = sysroot_has_sources(DEBIAN_TOOLCHAIN);
-    let linker = sysroot.and_then(|root| find_lld(&root));
-    let (true, Some(linker)) = (debian, linker) else {
-        return Err(DeviceError::Missing(format!(
-            "no compiler for {target}: `rustup target add {target}`, or on Debian `scripts/setup-embedded.sh`"
-        )));
-    };
     let mut cargo = Command::new("cargo");
-    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-    cargo
-        .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_UNSTABLE_BUILD_STD", "core")
-        .env(linker_variable, linker);
-    // Set by an outer `cargo run`, these would name the other toolchain's programs.
-    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+    // Set by an outer `cargo run`, these would name another toolchain's programs.
+    for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS"] {
         cargo.env_remove(variable);
     }
+    let mut flags = board.rustflags.clone();
+    if !sysroot.as_ref().is_some_and(|root| root.join("lib/rustlib").join(target).is_dir()) {
+        let debian = sysroot_has_sources(DEBIAN_TOOLCHAIN);
+        let linker = sysroot.and_then(|root| find_lld(&root));
+        let (true, Some(linker)) = (debian, linker) else {
+            return Err(DeviceError::Missing(format!(
+                "no compiler for {target}: `rustup target add {target}`, or on Debian `scripts/setup-embedded.sh`"
+            )));
+        };
+        cargo
+            .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_UNSTABLE_BUILD_STD", "core,alloc");
+        flags.extend(["-C".into(), format!("linker={}", linker.display())]);
+    }
+    // Their own separator keeps a path with spaces whole; with a --target they are not for build scripts.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(cargo)
 }
 

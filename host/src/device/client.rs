@@ -12,11 +12,9 @@ use shared::protocol::{
     emit, max_encoded,
 };
 
-use super::DeviceError;
+use super::{DeviceError, port};
 use crate::task::Task;
 
-/// Speed of a serial port, in baud.
-pub const BAUD: u32 = 115_200;
 /// How long one read may block.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -120,22 +118,12 @@ impl Client {
         Ok(Self::over(Box::new(stream)))
     }
 
-    /// Opens a serial port at [`BAUD`].
+    /// Opens a serial port.
     ///
     /// # Errors
-    /// [`DeviceError::Missing`] where there is no such port, with those there are.
-    pub fn over_port(port: &str) -> Result<Self, DeviceError> {
-        let opened = serialport::new(port, BAUD).timeout(TICK).open();
-        opened.map(|stream| Self::over(Box::new(stream))).map_err(|error| {
-            let names = serialport::available_ports().unwrap_or_default();
-            let names: Vec<String> = names.into_iter().map(|port| port.port_name).collect();
-            let known = if names.is_empty() {
-                "none is known here".into()
-            } else {
-                format!("there are {}", names.join(", "))
-            };
-            DeviceError::Missing(format!("serial port {port}: {error}; {known}"))
-        })
+    /// Those of [`port::open`].
+    pub fn over_port(port_name: &str) -> Result<Self, DeviceError> {
+        Ok(Self::over(Box::new(port::open(port_name)?)))
     }
 
     /// Talks over any stream.
@@ -380,17 +368,17 @@ impl Client {
                     Some(_) => {}
                 }
             }
+            // The time is up for all of it: a board may say much and answer nothing.
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
             let mut buffer = [0; 1024];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(talk("hung up")),
                 Ok(count) => self.received = (buffer[..count].to_vec(), 0),
                 // A signal, such as of a process stopped and continued, is no loss.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if Instant::now() >= deadline {
-                        return Ok(None);
-                    }
-                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(error) => return Err(lost(error)),
             }
         }

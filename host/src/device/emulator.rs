@@ -85,6 +85,7 @@ impl Emulator {
         };
         let process = Command::new(&qemu.program)
             .args(["-machine", &qemu.machine, "-display", "none"])
+            .args(&qemu.arguments)
             .args(monitor_option)
             .args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"])
             .args(["-serial", &format!("tcp:127.0.0.1:{port}"), "-kernel"])

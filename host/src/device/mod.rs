@@ -4,11 +4,15 @@ pub mod board;
 pub mod build;
 pub mod client;
 pub mod emulator;
+pub mod flash;
 pub mod hil;
 pub mod image;
 pub mod log;
 pub mod monitor;
+pub mod port;
+pub mod size;
 pub mod soak;
+pub mod uf2;
 
 use thiserror::Error;
 
@@ -56,6 +60,9 @@ pub enum DeviceError {
         /// The field and what is wrong.
         problem: String,
     },
+    /// The board could not be flashed; the message says what to do.
+    #[error("{0}")]
+    Flash(String),
     /// The device answered something else than the protocol says, or nothing.
     #[error("the device {0}")]
     Talk(String),

@@ -1,14 +1,22 @@
-//! The classifier on MPS2 AN386: Cortex-M4F at 25 MHz, emulated by QEMU's `mps2-an386`.
-//!
-//! Frames come and answers go over UART 0; logs go out through semihosting in defmt's encoding.
-#![cfg_attr(target_os = "none", no_std, no_main)]
+//! The classifier on Arm's MPS2 board with the AN386 image: Cortex-M4F at 25 MHz.
+#![no_std]
+#![no_main]
 
-#[cfg(target_os = "none")]
-mod board;
+use cortex_m_rt::{entry, exception};
+use mps2::Wiring;
 
-#[cfg(not(target_os = "none"))]
-fn main() {
-    eprintln!(
-        "this is a firmware image; build it with `cargo run -p host -- device build --board mps2-an386`"
-    );
+/// Arm DAI 0386C.
+const UART: Wiring = Wiring { base: 0x4000_4000, rx_interrupt: 0 };
+/// Frequency of the core, which SysTick counts.
+const CLOCK_HZ: u32 = 25_000_000;
+
+#[entry]
+fn main() -> ! {
+    mps2::run(env!("CARGO_PKG_NAME"), CLOCK_HZ, &UART)
+}
+
+/// All interrupts of the board land here; one is enabled.
+#[exception]
+unsafe fn DefaultHandler(interrupt: i16) {
+    mps2::on_interrupt(&UART, interrupt);
 }

@@ -4,10 +4,10 @@ mod oled;
 mod registers;
 mod uart;
 
-use board_support::port::CortexM;
-use board_support::queue;
+use board_support::clock::SysTick;
+use board_support::{queue, serve};
 use cortex_m_rt::{entry, exception};
-use firmware::app::{App, Event};
+use firmware::app::App;
 use firmware::model::Model;
 
 use oled::Oled;
@@ -50,21 +50,9 @@ fn main() -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     start_clock();
     let mut uart = Uart::take();
-    let mut port = CortexM::new(peripherals.SYST, CLOCK_HZ, |byte| uart.write(byte));
-    let mut oled = Oled::take();
-    board_support::log_boot(env!("CARGO_PKG_NAME"));
+    let clock = SysTick::new(peripherals.SYST, CLOCK_HZ);
     let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
-    app.welcome();
-    oled.show(app.screen());
-    loop {
-        let byte = queue::next();
-        if let Some(event) = app.receive(byte, &mut port) {
-            board_support::log(app, event);
-            if event == Event::Classified {
-                oled.show(app.screen());
-            }
-        }
-    }
+    serve::serve(env!("CARGO_PKG_NAME"), app, clock, queue::next, |byte| uart.write(byte), Oled::take())
 }
 
 /// All interrupts of the board land here; one is enabled.

@@ -5,7 +5,9 @@
 
 use embedded_graphics::image::GetPixel;
 use embedded_graphics::prelude::*;
-use firmware::app::{SCREEN_HEIGHT, SCREEN_WIDTH, Screen};
+use board_support::display::Display;
+use firmware::app::{App, SCREEN_HEIGHT, SCREEN_WIDTH};
+use firmware::model::Model;
 
 use super::registers::{read, write};
 
@@ -55,8 +57,16 @@ impl Oled {
         oled
     }
 
-    /// Copies the whole screen to the panel.
-    pub fn show(&mut self, screen: &Screen) {
+    fn command(&mut self, bytes: &[u8]) {
+        set_pin_7(PORT_C, false);
+        bytes.iter().for_each(|&byte| send(byte));
+    }
+}
+
+impl Display for Oled {
+    /// Copies the app's screen to the panel.
+    fn show(&mut self, app: &App<Model>) {
+        let screen = app.screen();
         self.command(&[0x15, 0, (SCREEN_WIDTH / 2 - 1) as u8]);
         self.command(&[0x75, 0, (SCREEN_HEIGHT - 1) as u8]);
         set_pin_7(PORT_C, true);
@@ -66,11 +76,6 @@ impl Oled {
                 send(level(column) << 4 | level(column + 1));
             }
         }
-    }
-
-    fn command(&mut self, bytes: &[u8]) {
-        set_pin_7(PORT_C, false);
-        bytes.iter().for_each(|&byte| send(byte));
     }
 }
 

@@ -3,8 +3,24 @@
 
 use super::{ConvTask, GatherTask, PLANE_WORDS, PlaneTask, SplitTask, WinogradOutput, WinogradTask};
 
+/// Names the core to the assembler where the architecture alone does not have the instructions: link-time
+/// optimization assembles without the compiler's `target-cpu`.
+#[cfg(armv8m)]
+macro_rules! core_of_target {
+    () => {
+        " .cpu cortex-m33"
+    };
+}
+#[cfg(not(armv8m))]
+macro_rules! core_of_target {
+    () => {
+        ""
+    };
+}
+
 // `common` first, for its macros; `conv` before `winograd`, which shares a step.
 core::arch::global_asm!(
+    core_of_target!(),
     include_str!("common.s"),
     include_str!("gather.s"),
     include_str!("conv.s"),

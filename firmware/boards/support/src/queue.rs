@@ -5,23 +5,19 @@ use core::cell::RefCell;
 use critical_section::Mutex;
 use heapless::Deque;
 
+use crate::wait;
+
 /// Bytes that came while the loop was busy; the host waits for answers, so few ever do.
 static RECEIVED: Mutex<RefCell<Deque<u8, 2048>>> = Mutex::new(RefCell::new(Deque::new()));
 
 /// Sleeps until a byte comes.
 pub fn next() -> u8 {
     loop {
-        let byte = critical_section::with(|section| {
-            let byte = RECEIVED.borrow_ref_mut(section).pop_front();
-            if byte.is_none() {
-                // A masked interrupt wakes the core too, so none slips between the look and the sleep.
-                cortex_m::asm::wfi();
-            }
-            byte
-        });
+        let byte = critical_section::with(|section| RECEIVED.borrow_ref_mut(section).pop_front());
         if let Some(byte) = byte {
             return byte;
         }
+        wait::for_interrupt();
     }
 }
 

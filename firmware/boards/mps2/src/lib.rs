@@ -1,0 +1,35 @@
+//! What the images of Arm's MPS2 board share: UART 0, SysTick, the loop.
+//!
+//! Frames come and answers go over UART 0; logs go out through semihosting in defmt's encoding.
+#![no_std]
+
+mod uart;
+
+use board_support::clock::SysTick;
+use board_support::{queue, serve};
+use firmware::app::App;
+use firmware::model::Model;
+use uart::Uart;
+
+pub use uart::Wiring;
+
+/// Runs the app for ever; called once, by `main`.
+///
+/// * `name`: of the board.
+/// * `clock_hz`: frequency of the core.
+pub fn run(name: &str, clock_hz: u32, wiring: &'static Wiring) -> ! {
+    let peripherals = cortex_m::Peripherals::take().expect("main runs once");
+    let mut uart = Uart::start(wiring, clock_hz);
+    let clock = SysTick::new(peripherals.SYST, clock_hz);
+    let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
+    serve::serve(name, app, clock, queue::next, |byte| uart.write(byte), ())
+}
+
+/// Serves an interrupt; for the image's default handler.
+///
+/// * `interrupt`: the number that the handler was given.
+pub fn on_interrupt(wiring: &Wiring, interrupt: i16) {
+    if interrupt == wiring.rx_interrupt as i16 {
+        uart::on_receive(wiring);
+    }
+}

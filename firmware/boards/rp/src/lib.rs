@@ -1,0 +1,41 @@
+//! What Raspberry Pi's Pico boards share: frames over a USB serial port, the LED, an OLED on I²C.
+//!
+//! The USB port is served by an interrupt of higher priority than the loop, so that the host's requests are
+//! answered while an inference runs.
+#![no_std]
+
+mod usb;
+
+#[cfg(feature = "rp2040")]
+use board_support::clock::Microseconds;
+#[cfg(feature = "rp235x")]
+use board_support::clock::Cycles;
+use board_support::display::{Leds, Oled};
+use board_support::{queue, serve};
+use embassy_rp::gpio::{Level, Output};
+use embassy_rp::i2c::{self, I2c};
+use firmware::app::App;
+use firmware::model::Model;
+use static_cell::ConstStaticCell;
+
+static APP: ConstStaticCell<App<Model>> = ConstStaticCell::new(App::new(Model::new()));
+
+/// Runs the app for ever; called once, by `main`.
+///
+/// * `name`: of the board.
+/// * `product_id`: of its USB port, below Raspberry Pi's vendor number.
+pub fn run(name: &'static str, product_id: u16) -> ! {
+    let peripherals = embassy_rp::init(embassy_rp::config::Config::default());
+    let mut led = Output::new(peripherals.PIN_25, Level::Low);
+    let leds = Leds::new(1, |_, is_lit| led.set_level(is_lit.into()));
+    let i2c =
+        I2c::new_blocking(peripherals.I2C0, peripherals.PIN_5, peripherals.PIN_4, i2c::Config::default());
+    let oled = Oled::new(i2c);
+    usb::start(peripherals.USB, name, product_id);
+    // The Cortex-M0+ has no cycle counter.
+    #[cfg(feature = "rp2040")]
+    let clock = Microseconds(|| embassy_time::Instant::now().as_micros() as u32);
+    #[cfg(feature = "rp235x")]
+    let clock = Cycles::new(embassy_rp::clocks::clk_sys_freq());
+    serve::serve(name, APP.take(), clock, queue::next, usb::send, (leds, oled))
+}
