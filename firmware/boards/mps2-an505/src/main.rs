@@ -6,7 +6,7 @@ use cortex_m_rt::{entry, exception};
 use mps2::Wiring;
 
 /// Arm DAI 0505B, secure aliases.
-const UART: Wiring = Wiring { base: 0x5020_0000, rx_interrupt: 33 };
+const UART: Wiring = Wiring { base: 0x5020_0000, rx_interrupt: 32 };
 /// Frequency of the core, which SysTick counts.
 const CLOCK_HZ: u32 = 20_000_000;
 

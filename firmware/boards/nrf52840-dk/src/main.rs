@@ -6,14 +6,15 @@
 #![no_main]
 
 use board_support::display::Leds;
-use embassy_nrf::gpio::{Level, Output, OutputDrive};
+use embassy_nrf::Peri;
+use embassy_nrf::gpio::{AnyPin, Level, Output, OutputDrive};
 use nrf::Serial;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     let chip = nrf::start();
     // Lit when low.
-    let output = |pin| Output::new(pin, Level::High, OutputDrive::Standard);
+    let output = |pin: Peri<'static, AnyPin>| Output::new(pin, Level::High, OutputDrive::Standard);
     let mut leds =
         [output(chip.P0_13.into()), output(chip.P0_14.into()), output(chip.P0_15.into()), output(chip.P0_16.into())];
     let display = Leds::new(4, |led, is_lit: bool| {

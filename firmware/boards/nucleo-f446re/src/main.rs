@@ -18,6 +18,7 @@ use embassy_stm32::rcc::{
 use embassy_stm32::time::Hertz;
 use embassy_stm32::usart::{BufferedInterruptHandler, BufferedUart, Config};
 use embassy_stm32::bind_interrupts;
+use embedded_io_async::{Read, Write};
 use firmware::app::App;
 use firmware::model::Model;
 use static_cell::ConstStaticCell;
@@ -47,10 +48,10 @@ fn main() -> ! {
     let receive = move || {
         let mut byte = [0];
         // Bytes that came while the buffer was full are lost, and their frame's CRC tells.
-        while !matches!(block_on(rx.read(&mut byte)), Ok(1)) {}
+        while !matches!(block_on(Read::read(&mut rx, &mut byte)), Ok(1)) {}
         byte[0]
     };
-    let send = move |byte| while !matches!(block_on(tx.write(&[byte])), Ok(1)) {};
+    let send = move |byte| while !matches!(block_on(Write::write(&mut tx, &[byte])), Ok(1)) {};
     let clock = Cycles::new(CLOCK_HZ);
     serve::serve(env!("CARGO_PKG_NAME"), APP.take(), clock, receive, send, (leds, oled))
 }
