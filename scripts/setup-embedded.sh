@@ -17,6 +17,8 @@ need_debian_rust=true
 
 packages=()
 command -v qemu-system-arm >/dev/null || packages+=(qemu-system-arm)
+command -v qemu-system-riscv32 >/dev/null || packages+=(qemu-system-misc)
+command -v npm >/dev/null || packages+=(nodejs npm)
 if $need_debian_rust; then
   [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] || packages+=(rustc-web cargo-web)
   [ -d /usr/lib/rustlib/src/rust/library ] || packages+=(rust-web-src)
@@ -32,5 +34,10 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 if $need_debian_rust && ! rustup toolchain list | grep -q '^debian'; then
   rustup toolchain link debian /usr
+fi
+# The emulator of the Raspberry Pi Pico, in JavaScript.
+if [ ! -d "$(dirname "$0")/../target/tools/node_modules/rp2040js" ]; then
+  mkdir -p "$(dirname "$0")/../target/tools"
+  npm install --silent --no-audit --no-fund --prefix "$(dirname "$0")/../target/tools" rp2040js@1.4.1
 fi
 echo "ready: $(qemu-system-arm --version | head -n 1)"

@@ -318,7 +318,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
             "verdict": verdict_name(answer.verdict),
             "logits": answer.logits,
             "mismatches": report.mismatches,
-            "instructions": instructions(&args.link, &device.identity, std::slice::from_ref(&answer)),
+            "instructions": instructions(&args.link, &args.target.board()?, &device.identity, std::slice::from_ref(&answer)),
         }))?;
     } else {
         let said = match answer.verdict {
@@ -381,8 +381,8 @@ fn run_all(args: &HilArgs) -> Result<()> {
     let (answers, identity) = collect(args, elf.as_deref(), &dir, &test, jobs)?;
     let mut report = hil::compare(dir.name(), &network, &test, &answers);
     report.seconds = started.elapsed().as_secs_f64();
-    report.instructions_per_image = instructions(&args.link, &identity, &answers);
-    if args.link.port.is_some() {
+    report.instructions_per_image = instructions(&args.link, &args.target.board()?, &identity, &answers);
+    if report.instructions_per_image.is_none() {
         report.microseconds_per_image = Some(mean_ticks(&answers) * 1e6 / f64::from(identity.tick_hz));
     }
     report.kernels = identity.kernels;
@@ -481,9 +481,10 @@ fn mean_ticks(answers: &[Answer]) -> f64 {
 }
 
 /// Instructions of one inference: virtual time is a nanosecond an instruction in the emulator.
-fn instructions(link: &LinkArgs, identity: &Identity, answers: &[Answer]) -> Option<f64> {
+fn instructions(link: &LinkArgs, board: &Board, identity: &Identity, answers: &[Answer]) -> Option<f64> {
     let per_tick = INSTRUCTIONS_PER_SECOND / f64::from(identity.tick_hz.max(1));
-    link.port.is_none().then(|| mean_ticks(answers) * per_tick)
+    let are_counted = link.port.is_none() && board.qemu.is_some();
+    are_counted.then(|| mean_ticks(answers) * per_tick)
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {

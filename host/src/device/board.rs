@@ -38,6 +38,9 @@ pub struct Board {
     /// The emulator that has it, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qemu: Option<Qemu>,
+    /// The emulator in JavaScript that has it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
     /// Name of the chip in probe-rs, for boards with a debugger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_rs: Option<String>,
@@ -53,6 +56,23 @@ pub struct Board {
     /// Flags of the compiler, such as `-C target-cpu=cortex-m33`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rustflags: Vec<String>,
+}
+
+/// How an emulator in JavaScript runs a board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// What `node` runs, in the project's folder: `SCRIPT IMAGE.uf2 PORT RTT_ADDRESS`.
+    pub path: String,
+    /// The npm package that it needs below `target/tools`, with its version.
+    pub package: String,
+}
+
+impl Script {
+    /// Returns the package's name without its version.
+    pub fn package_name(&self) -> &str {
+        self.package.split('@').next().unwrap_or(&self.package)
+    }
 }
 
 /// A board whose boot loader shows itself as a drive.
@@ -161,17 +181,10 @@ impl Board {
 
     /// Returns the emulator's program and machine, where one has the board.
     pub fn emulator(&self) -> Option<String> {
-        self.qemu.as_ref().map(|qemu| format!("{} ({})", qemu.program, qemu.machine))
-    }
-
-    /// Returns how QEMU runs the board.
-    ///
-    /// # Errors
-    /// [`DeviceError::Missing`] where no emulator has it.
-    pub fn qemu(&self) -> Result<&Qemu, DeviceError> {
-        self.qemu.as_ref().ok_or_else(|| {
-            DeviceError::Missing(format!("no emulator has {}; use --port with a flashed board", self.name))
-        })
+        match (&self.qemu, &self.script) {
+            (Some(qemu), _) => Some(format!("{} ({})", qemu.program, qemu.machine)),
+            (None, script) => script.as_ref().map(|script| script.package_name().to_owned()),
+        }
     }
 }
 

@@ -1,15 +1,16 @@
-//! QEMU with a board's image: its UART on a TCP socket, its log on a pipe.
+//! An emulator with a board's image: its serial port on a TCP socket, its log on a pipe.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::DeviceError;
-use super::board::Board;
+use super::board::{Board, Qemu, Script};
 use super::log::{self, Line};
 use super::monitor::Monitor;
+use super::{size, uf2};
 
 /// How long QEMU may take to connect.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -37,70 +38,91 @@ impl Drop for Process {
     }
 }
 
-/// Returns whether the board's emulator is on the path.
+/// Returns whether the board's emulator is here.
 ///
 /// # Errors
-/// [`DeviceError::Missing`] with the command that gets it.
+/// [`DeviceError::Missing`] with the command that gets it, or where no emulator has the board.
 pub fn find(board: &Board) -> Result<(), DeviceError> {
-    let program = &board.qemu()?.program;
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match found {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(DeviceError::Missing(format!(
-            "{program} is not here; get it with `scripts/setup-embedded.sh` or your system's packages"
+    let runs = |program: &str| {
+        let found =
+            Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        found.is_ok_and(|status| status.success())
+    };
+    let missing = |what: &str| {
+        DeviceError::Missing(format!(
+            "{what} is not here; get it with `scripts/setup-embedded.sh` or your system's packages"
+        ))
+    };
+    match (&board.qemu, &board.script) {
+        (Some(qemu), _) if runs(&qemu.program) => Ok(()),
+        (Some(qemu), _) => Err(missing(&qemu.program)),
+        (None, Some(script)) => {
+            let package = tools().join("node_modules").join(script.package_name());
+            match (runs("node"), package.is_dir()) {
+                (true, true) => Ok(()),
+                (false, _) => Err(missing("node")),
+                (true, false) => Err(DeviceError::Missing(format!(
+                    "{} is not here; get it with `npm install --prefix target/tools {}`",
+                    script.package, script.package
+                ))),
+            }
+        }
+        (None, None) => Err(DeviceError::Missing(format!(
+            "no emulator has {}; use --port with a flashed board",
+            board.name
         ))),
     }
+}
+
+/// Folder of tools that are no part of the project.
+fn tools() -> PathBuf {
+    crate::project_root().join("target/tools")
 }
 
 impl Emulator {
     /// Starts the board with an image.
     ///
     /// # Errors
-    /// [`DeviceError`] where QEMU is missing, ends at once, or the image is no ELF with a log table.
+    /// [`DeviceError`] where the emulator is missing, ends at once, or the image is no ELF with a log table.
     pub fn start(board: &Board, elf: &Path) -> Result<Self, DeviceError> {
         Self::start_with(board, elf, &[])
     }
 
-    /// Starts the board with an image and further arguments for QEMU.
+    /// Starts the board with an image and further arguments for the emulator.
     ///
     /// # Errors
     /// As [`Emulator::start`].
     pub fn start_with(board: &Board, elf: &Path, arguments: &[String]) -> Result<Self, DeviceError> {
         find(board)?;
-        let qemu = board.qemu()?;
-        let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
         let bytes = std::fs::read(elf)
             .map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(talk)?;
         let port = listener.local_addr().map_err(talk)?.port();
         // Told where to connect, QEMU does so in the order of its options.
-        let monitor =
-            qemu.has_screen.then(|| TcpListener::bind(("127.0.0.1", 0))).transpose().map_err(talk)?;
-        let monitor_option = match &monitor {
-            Some(listener) => {
-                let port = listener.local_addr().map_err(talk)?.port();
-                ["-qmp".to_owned(), format!("tcp:127.0.0.1:{port}")]
-            }
-            None => ["-monitor".to_owned(), "none".to_owned()],
+        let has_screen = board.qemu.as_ref().is_some_and(|qemu| qemu.has_screen);
+        let monitor = has_screen.then(|| TcpListener::bind(("127.0.0.1", 0))).transpose().map_err(talk)?;
+        let monitor_port = match &monitor {
+            Some(listener) => Some(listener.local_addr().map_err(talk)?.port()),
+            None => None,
         };
-        let process = Command::new(&qemu.program)
-            .args(["-machine", &qemu.machine, "-display", "none"])
-            .args(&qemu.arguments)
-            .args(monitor_option)
-            .args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"])
-            .args(["-serial", &format!("tcp:127.0.0.1:{port}"), "-kernel"])
-            .arg(elf)
+        let mut command = match (&board.qemu, &board.script) {
+            (Some(machine), _) => qemu(machine, elf, port, monitor_port),
+            (None, Some(script)) => node(board, script, elf, &bytes, port)?,
+            (None, None) => return Err(DeviceError::Missing(format!("no emulator has {}", board.name))),
+        };
+        let program = command.get_program().to_string_lossy().into_owned();
+        let process = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| DeviceError::Missing(format!("{} does not start: {error}", qemu.program)))?;
+            .map_err(|error| DeviceError::Missing(format!("{program} does not start: {error}")))?;
         // From here on an early return ends the process.
         let mut process = Process(process);
-        let uart = accept(&listener, &mut process.0, &qemu.program)?;
+        let uart = accept(&listener, &mut process.0, &program)?;
         let monitor = match monitor {
-            Some(listener) => Some(Monitor::over(accept(&listener, &mut process.0, &qemu.program)?)?),
+            Some(listener) => Some(Monitor::over(accept(&listener, &mut process.0, &program)?)?),
             None => None,
         };
         let output = process.0.stdout.take().expect("the output was piped above");
@@ -116,9 +138,44 @@ impl Emulator {
     }
 }
 
-/// Waits for QEMU's connection, and gives up when it ends or takes too long.
+fn qemu(qemu: &Qemu, elf: &Path, port: u16, monitor: Option<u16>) -> Command {
+    let mut command = Command::new(&qemu.program);
+    command.args(["-machine", &qemu.machine, "-display", "none"]).args(&qemu.arguments);
+    match monitor {
+        Some(port) => command.args(["-qmp", &format!("tcp:127.0.0.1:{port}")]),
+        None => command.args(["-monitor", "none"]),
+    };
+    command
+        .args(["-icount", "shift=0", "-semihosting-config", "enable=on,target=native"])
+        .args(["-serial", &format!("tcp:127.0.0.1:{port}"), "-kernel"])
+        .arg(elf);
+    command
+}
+
+fn node(
+    board: &Board,
+    script: &Script,
+    elf: &Path,
+    bytes: &[u8],
+    port: u16,
+) -> Result<Command, DeviceError> {
+    let way = board.uf2.as_ref().ok_or_else(|| DeviceError::Missing(format!("{} has no UF2", board.name)))?;
+    let image = elf.with_extension("uf2");
+    crate::files::write_if_changed(&image, &uf2::from_elf(bytes, way.family)?)
+        .map_err(|error| DeviceError::Missing(format!("{error:#}")))?;
+    let control_block = size::symbol(bytes, "_SEGGER_RTT")?;
+    let mut command = Command::new("node");
+    command.arg(crate::project_root().join(&script.path)).arg(&image);
+    command.args([port.to_string(), control_block.to_string()]);
+    Ok(command)
+}
+
+fn talk(error: std::io::Error) -> DeviceError {
+    DeviceError::Talk(format!("cannot be reached: {error}"))
+}
+
+/// Waits for the emulator's connection, and gives up when it ends or takes too long.
 fn accept(listener: &TcpListener, process: &mut Child, program: &str) -> Result<TcpStream, DeviceError> {
-    let talk = |error: std::io::Error| DeviceError::Talk(format!("cannot be reached: {error}"));
     listener.set_nonblocking(true).map_err(talk)?;
     let started = Instant::now();
     loop {

@@ -29,10 +29,10 @@ pub struct Report {
     pub accuracy: f64,
     /// sha256 over all logits in order, each i32 little endian.
     pub logits_sha256: String,
-    /// Instructions of one inference, mean over all images (emulator only).
+    /// Instructions of one inference, mean over all images (QEMU only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions_per_image: Option<f64>,
-    /// Microseconds of one inference by the device's own clock, mean over all images (hardware only).
+    /// Microseconds of one inference by the device's own clock, mean over all images (all but QEMU).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub microseconds_per_image: Option<f64>,
     /// Kernel set of the image.

@@ -35,3 +35,15 @@ pub fn of(elf: &[u8]) -> Result<Size, DeviceError> {
     let ram_bytes = variables.map(|section| u64::from(section.sh_size(endian))).sum();
     Ok(Size { flash_bytes, ram_bytes })
 }
+
+/// Returns the address of a symbol.
+///
+/// # Errors
+/// [`DeviceError::Build`] where the image has none of that name.
+pub fn symbol(elf: &[u8], name: &str) -> Result<u64, DeviceError> {
+    use object::{Object, ObjectSymbol};
+    let bad = |output: String| DeviceError::Build { model: "the image".into(), output };
+    let file = object::File::parse(elf).map_err(|error| bad(error.to_string()))?;
+    let found = file.symbols().find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address());
+    found.ok_or_else(|| bad(format!("it has no symbol {name}")))
+}
