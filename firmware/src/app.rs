@@ -154,12 +154,28 @@ struct Picture {
     square: Option<Square>,
 }
 
+/// An `Option` whose empty value is all zeros, so that an app with empty ones takes no flash to begin with.
+#[repr(u8)]
+enum Slot<T> {
+    Empty = 0,
+    Full(T),
+}
+
+impl<T> Slot<T> {
+    const fn get(&self) -> Option<&T> {
+        match self {
+            Self::Empty => None,
+            Self::Full(value) => Some(value),
+        }
+    }
+}
+
 /// Link, network and screen of one board. Everything is inside: no heap.
 pub struct App<N> {
     network: N,
     receiver: Receiver<{ max_encoded(MAX_REQUEST) }>,
-    picture: Option<Picture>,
-    answer: Option<Answer>,
+    picture: Slot<Picture>,
+    answer: Slot<Answer>,
     shares: [u16; MAX_CLASSES],
     is_damaged: bool,
     /// What the last inference took.
@@ -173,8 +189,8 @@ impl<N> App<N> {
         Self {
             network,
             receiver: Receiver::new(),
-            picture: None,
-            answer: None,
+            picture: Slot::Empty,
+            answer: Slot::Empty,
             shares: [0; MAX_CLASSES],
             is_damaged: false,
             microseconds: 0,
@@ -189,7 +205,7 @@ impl<N> App<N> {
 
     /// Returns the last answer.
     pub fn answer(&self) -> Option<&Answer> {
-        self.answer.as_ref()
+        self.answer.get()
     }
 }
 
@@ -201,7 +217,7 @@ impl<N: Network> App<N> {
 
     /// Returns the name of the last answer's class, if there was an answer and the picture showed something.
     pub fn class_name(&self) -> Option<&str> {
-        let answer = self.answer.as_ref().filter(|answer| answer.verdict != Verdict::Nothing)?;
+        let answer = self.answer.get().filter(|answer| answer.verdict != Verdict::Nothing)?;
         self.network.facts().class_names.get(usize::from(answer.class)).copied()
     }
 
@@ -224,7 +240,7 @@ impl<N: Network> App<N> {
 
     /// Returns what the last answer's screen shows, for boards that draw it their own way.
     pub fn result(&self) -> Option<ui::result::Result<'_>> {
-        Some(shown(&self.network, self.answer.as_ref()?, &self.shares, self.microseconds))
+        Some(shown(&self.network, self.answer.get()?, &self.shares, self.microseconds))
     }
 
     /// Takes one byte from the host; answers through `port` where a frame ended with it.
@@ -235,7 +251,7 @@ impl<N: Network> App<N> {
         let event = match self.receiver.message() {
             Some((sequence, Request::Hello)) => {
                 // Whoever greets begins anew: no picture of an earlier talk is gone on with.
-                self.picture = None;
+                self.picture = Slot::Empty;
                 greet(&self.network.facts(), sequence, port)
             }
             Some((sequence, Request::ClassName { index })) => {
@@ -265,8 +281,8 @@ impl<N: Network> App<N> {
 
     /// Tells how far the picture is, or its answer.
     fn confirm(&mut self, sequence: u32, port: &mut impl Port) -> Event {
-        let Some(picture) = &self.picture else { return refuse(Refusal::OutOfOrder, sequence, port) };
-        match &self.answer {
+        let Some(picture) = self.picture.get() else { return refuse(Refusal::OutOfOrder, sequence, port) };
+        match self.answer.get() {
             Some(answer) if picture.have == picture.need => {
                 reply(sequence, &Reply::Answer(answer.clone()), Event::Classified, port)
             }
@@ -275,7 +291,10 @@ impl<N: Network> App<N> {
     }
 
     fn classify_if_complete(&mut self, port: &mut impl Port) {
-        let Some(picture) = self.picture.filter(|picture| picture.have == picture.need) else { return };
+        let Some(picture) = self.picture.get().copied() else { return };
+        if picture.have != picture.need {
+            return;
+        }
         let seen = self.seen(&picture);
         let classes = self.network.facts().class_names.len().min(MAX_CLASSES);
         let mut room = [0; MAX_CLASSES];
@@ -299,7 +318,7 @@ impl<N: Network> App<N> {
         let mut all = heapless::Vec::new();
         // There are at most MAX_CLASSES.
         let _ = all.extend_from_slice(logits);
-        self.answer = Some(Answer { class: class as u8, verdict, logits: all, ticks, stack_bytes });
+        self.answer = Slot::Full(Answer { class: class as u8, verdict, logits: all, ticks, stack_bytes });
         self.draw();
     }
 
@@ -318,8 +337,11 @@ impl<N: Network> App<N> {
     }
 
     fn draw(&mut self) {
-        if let Some(answer) = &self.answer {
-            let Ok(()) = ui::result::draw(&mut self.screen, &shown(&self.network, answer, &self.shares, self.microseconds));
+        if let Some(answer) = self.answer.get() {
+            let Ok(()) = ui::result::draw(
+                &mut self.screen,
+                &shown(&self.network, answer, &self.shares, self.microseconds),
+            );
         }
     }
 
@@ -367,10 +389,10 @@ enum Progress {
 /// Takes a piece of a picture.
 fn take(
     piece: &Piece<'_>,
-    current: &mut Option<Picture>,
+    current: &mut Slot<Picture>,
     network: &mut impl Network,
 ) -> Result<Progress, Refusal> {
-    let same = current.filter(|picture| {
+    let same = current.get().copied().filter(|picture| {
         picture.number == piece.picture
             && (picture.content, picture.width, picture.height) == (piece.content, piece.width, piece.height)
     });
@@ -407,7 +429,7 @@ fn take(
         }
     }
     picture.have += len;
-    *current = Some(picture);
+    *current = Slot::Full(picture);
     Ok(Progress::Advanced)
 }
 

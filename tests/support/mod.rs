@@ -6,7 +6,6 @@ pub mod program;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use host::bench;
 use host::dataset::Dataset;
 use host::dataset::locate::{load_official_offline, photos_folder};
 use host::device::board::Board;
@@ -18,7 +17,7 @@ use host::runtime::ort;
 pub enum Need {
     /// The official Fashion-MNIST files.
     Data,
-    /// QEMU and a compiler for the board.
+    /// The emulators of all boards and compilers for them.
     Emulator,
     /// ONNX Runtime's shared library.
     Ort,
@@ -77,8 +76,10 @@ impl Need {
         match self {
             Need::Data => official().as_ref().err().cloned(),
             Need::Emulator => {
-                let found = Board::named(bench::BOARD)
-                    .and_then(|board| emulator::find(&board).and_then(|()| build::can_build(&board)));
+                let usable = |board: &Board| emulator::find(board).and_then(|()| build::can_build(board));
+                let found = Board::all().and_then(|boards| {
+                    boards.iter().filter(|board| board.emulator().is_some()).try_for_each(usable)
+                });
                 found.err().map(|error| error.to_string())
             }
             Need::Ort => ort::library().err(),

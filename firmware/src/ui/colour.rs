@@ -48,7 +48,8 @@ where
         Verdict::Sure => SURE,
     };
     let (name, mark) = result.title();
-    let room = |font: &MonoFont<'_>| (width - COLUMN - 2).max(0) as usize / font.character_size.width as usize;
+    let room =
+        |font: &MonoFont<'_>| (width - COLUMN - 2).max(0) as usize / font.character_size.width as usize;
     let letters = name.chars().count() + mark.len();
     let font = if letters <= room(&FONT_10X20) { &FONT_10X20 } else { &FONT_8X13 };
     let title = MonoTextStyle::new(font, accent.into());

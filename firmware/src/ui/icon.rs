@@ -40,7 +40,7 @@ impl Icon {
 /// Parts of class names and what stands for them; the first that a name contains counts.
 const GARMENTS: [(&[&str], Icon); 13] = [
     (&["t-shirt", "tee"], Icon::drawn(["##.##", "#####", ".###.", ".###.", ".###."])),
-    (&["pullover", "longsleeve", "sweat"], Icon::drawn([".###.", "#####", "#####", "#####", "#.#.#"])),
+    (&["pullover", "longsleeve", "sweat"], Icon::drawn(["##.##", "#####", "#####", "#####", ".###."])),
     (&["shirt", "blouse"], Icon::drawn(["#...#", "##.##", ".#.#.", ".#.#.", ".###."])),
     (&["dress"], Icon::drawn([".#.#.", ".###.", "..#..", ".###.", "#####"])),
     (&["coat", "outwear", "jacket", "hood"], Icon::drawn(["#.#.#", "##.##", "##.##", "##.##", "##.##"])),
@@ -82,8 +82,18 @@ mod tests {
 
     #[test]
     fn classes_of_the_committed_models_have_icons_of_their_own() {
-        let photos =
-            ["dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt"];
+        let photos = [
+            "dress",
+            "hat",
+            "longsleeve",
+            "outwear",
+            "pants",
+            "shirt",
+            "shoes",
+            "shorts",
+            "skirt",
+            "t-shirt",
+        ];
         for names in [Label::NAMES, photos] {
             let icons: Vec<Icon> = names.iter().map(|name| of_class(0, name)).collect();
             for (at, icon) in icons.iter().enumerate() {

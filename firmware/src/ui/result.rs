@@ -87,7 +87,8 @@ impl Result<'_> {
     /// Red, green and blue of what is shown at a place of a thumbnail of `size` screen pixels.
     pub(super) fn thumbnail(&self, size: Size, at: Point) -> [u8; 3] {
         let InputShape { height, width, channels } = self.input;
-        let pixel = |along: i32, side: usize, on_screen: u32| along as usize * side / on_screen.max(1) as usize;
+        let pixel =
+            |along: i32, side: usize, on_screen: u32| along as usize * side / on_screen.max(1) as usize;
         let at = (pixel(at.y, height, size.height) * width + pixel(at.x, width, size.width)) * channels;
         let byte = |channel: usize| self.pixels.get(at + channel).copied().unwrap_or(0);
         if channels == 3 { [byte(0), byte(1), byte(2)] } else { [byte(0); 3] }
@@ -228,7 +229,15 @@ mod tests {
     const NAMES: [&str; CLASSES] = Label::NAMES;
 
     fn result<'a>(pixels: &'a [u8], class: usize, shares: &'a [u16]) -> Result<'a> {
-        Result { input: SHAPE, pixels, names: &NAMES, shares, class, verdict: Verdict::Sure, microseconds: 12_345 }
+        Result {
+            input: SHAPE,
+            pixels,
+            names: &NAMES,
+            shares,
+            class,
+            verdict: Verdict::Sure,
+            microseconds: 12_345,
+        }
     }
 
     fn drawn(result: &Result<'_>) -> Screen {

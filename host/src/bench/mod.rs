@@ -3,6 +3,7 @@
 //! The image is the one that a board gets; `infer` makes one call a step, which is how the counter knows
 //! the steps apart. Each run's logits are compared with the reference kernels on the desktop.
 
+pub mod boards;
 pub mod networks;
 pub mod peers;
 

@@ -17,6 +17,7 @@ use shared::preprocess::Preprocessing;
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use crate::task::Task;
+use crate::train::architecture::{Architecture, LayerSpec};
 
 /// Names of the networks.
 pub const NAMES: [&str; 3] = ["A", "C", "D"];
@@ -28,17 +29,27 @@ struct Builder {
     side: usize,
     channels: usize,
     input: Affine,
+    /// Largest weight.
+    largest: i8,
 }
 
 impl Builder {
     fn new(seed: u64) -> Self {
         let input = Affine { scale: 1.0 / 255.0, zero_point: -128 };
-        Self { layers: Vec::new(), random: ChaCha8Rng::seed_from_u64(seed), side: 28, channels: 1, input }
+        Self {
+            layers: Vec::new(),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            side: 28,
+            channels: 1,
+            input,
+            largest: 127,
+        }
     }
 
     /// Random weights of `outputs` sums of `inputs` products each; the scale makes sums fill the range of int8.
     fn weights(&mut self, outputs: usize, inputs: usize) -> (Weights, Affine) {
-        let values = (0..outputs * inputs).map(|_| self.random.random_range(-127..=127)).collect();
+        let values =
+            (0..outputs * inputs).map(|_| self.random.random_range(-self.largest..=self.largest)).collect();
         let bias = (0..outputs).map(|_| self.random.random_range(-20_000..=20_000)).collect();
         // Sums of products of ±73 and about 110 spread over 60 steps.
         let scale = 60.0 / (73.0 * 110.0 * (inputs as f32).sqrt());
@@ -132,6 +143,78 @@ pub fn network(name: &str) -> Option<QuantizedNetwork> {
         _ => return None,
     };
     Some(QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers })
+}
+
+/// Returns a network of given layers with fixed random weights, for what does not depend on their values: its
+/// size, its plan, its instructions.
+///
+/// * `weight_bits`: 4 or 8.
+///
+/// # Errors
+/// A message where a layer has no window.
+pub fn random(architecture: &Architecture, weight_bits: u32) -> Result<QuantizedNetwork, String> {
+    let largest = if weight_bits == 4 { 7 } else { 127 };
+    let classes = architecture.task.classes.len();
+    let mut builder = Builder { largest, ..Builder::new(6) };
+    // Position in `architecture.layers` has nothing to do with the position here: dropout leaves none behind.
+    for (layer, [channels, height, width]) in architecture.shaped() {
+        let window = |kernel: [usize; 2], stride: usize, pad: usize| {
+            Window::new([height, width], kernel, [stride; 2], [pad; 4])
+                .ok_or_else(|| format!("{}: its window does not fit {height}×{width}", layer.name()))
+        };
+        let (relu, same) = (Activation::Relu, builder.input);
+        match layer {
+            LayerSpec::Conv { out_channels, kernel, stride, padding, .. } => {
+                let window = window([kernel; 2], stride, padding)?;
+                let (weights, output) = builder.weights(out_channels, kernel * kernel * channels);
+                let conv = Computation::Conv { window, in_channels: channels, out_channels, weights };
+                builder.push(conv, output, relu);
+            }
+            LayerSpec::Depthwise { stride } => {
+                let window = window([3; 2], stride, 1)?;
+                let (weights, output) = builder.weights(channels, 9);
+                builder.push(Computation::Depthwise { window, channels, weights }, output, relu);
+            }
+            LayerSpec::Residual => {
+                let window = window([3; 2], 1, 1)?;
+                let other = builder.layers.len().checked_sub(1).ok_or("a residual layer comes first")?;
+                let (weights, output) = builder.weights(channels, 9 * channels);
+                let conv =
+                    Computation::Conv { window, in_channels: channels, out_channels: channels, weights };
+                builder.push(conv, output, relu);
+                let shape = [channels, height, width];
+                builder.push(
+                    Computation::Add { shape, other, other_affine: same },
+                    output,
+                    Activation::Linear,
+                );
+            }
+            LayerSpec::MaxPool { size } => {
+                let window = window([size; 2], size, 0)?;
+                builder.push(Computation::MaxPool { window, channels }, same, Activation::Linear);
+            }
+            LayerSpec::AveragePool { size, stride } => {
+                let window = window([size; 2], stride, 0)?;
+                builder.push(Computation::AveragePool { window, channels }, same, Activation::Linear);
+            }
+            LayerSpec::GlobalAveragePool => {
+                let window = window([height, width], 1, 0)?;
+                builder.push(Computation::AveragePool { window, channels }, same, Activation::Linear);
+            }
+            LayerSpec::Dropout { .. } => {}
+            LayerSpec::Dense { .. } | LayerSpec::Logits => {
+                let (out_features, activation) = match layer {
+                    LayerSpec::Dense { out_features, relu: true } => (out_features, relu),
+                    LayerSpec::Dense { out_features, relu: false } => (out_features, Activation::Linear),
+                    _ => (classes, Activation::Linear),
+                };
+                let input = [channels, height, width];
+                let (weights, output) = builder.weights(out_features, input.iter().product());
+                builder.push(Computation::Dense { input, out_features, weights }, output, activation);
+            }
+        }
+    }
+    Ok(QuantizedNetwork { task: architecture.task.clone(), layers: builder.layers })
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 
 use super::bench_train::TrainBenchArgs;
-use super::{Failure, print_json, print_line, remark, shown};
+use super::{DataArgs, Failure, print_json, print_line, remark, shown};
 use crate::bench::{self, NetworkCount, networks};
 use crate::device::board::Board;
+use crate::device::estimate::{self, Record};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
-use crate::report::{kernels, table};
+use crate::report::{self, kernels, table};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchCommand {
@@ -20,8 +21,74 @@ pub(super) enum BenchCommand {
     Kernels(KernelsArgs),
     /// Time an epoch here and in PyTorch
     Train(TrainBenchArgs),
+    /// Build every board with several models and run it where an emulator has it
+    Boards(BoardsArgs),
     /// Print the recorded counts as the table in docs/kernels.md
     Table,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  host bench boards --record\n  host bench boards pico pico2\n  host bench boards --table"
+)]
+pub(super) struct BoardsArgs {
+    /// Only these boards [default: all]
+    #[arg(value_name = "BOARD")]
+    boards: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Images sent to an emulated board
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    images: usize,
+    /// Keep what was measured as docs/boards.json, for `host estimate` and the tables in docs/boards.md
+    #[arg(long, conflicts_with = "boards")]
+    record: bool,
+    /// Print the recorded figures as the tables in docs/boards.md, and measure nothing
+    #[arg(long, conflicts_with_all = ["boards", "record"])]
+    table: bool,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl BoardsArgs {
+    fn run(&self) -> Result<()> {
+        let boards = match &self.boards[..] {
+            [] => Board::all()?,
+            names => names.iter().map(|name| Ok(Board::named(name)?)).collect::<Result<_>>()?,
+        };
+        if self.table {
+            return print_line(report::boards::markdown(&boards, &estimate::read_record()?).trim_end());
+        }
+        let mut record = Record { images: Vec::new() };
+        for board in &boards {
+            for name in bench::boards::MODELS {
+                let dir = ModelDir::new(&crate::project_root().join("models").join(name));
+                let task = dir.task()?;
+                let test = self.data.load_for(&dir, &task)?.test.take(self.images.max(1));
+                remark(format_args!("{} with {name}", board.name));
+                record.images.push(bench::boards::measure(board, &dir, Options::default(), &test)?);
+            }
+        }
+        let differing: usize = record
+            .images
+            .iter()
+            .filter_map(|image| image.built.as_ref()?.run.as_ref())
+            .map(|run| run.mismatches)
+            .sum();
+        if self.record && differing == 0 {
+            let text = serde_json::to_string_pretty(&record)? + "\n";
+            crate::files::write_whole(&estimate::record_path(), text.as_bytes())?;
+        }
+        match self.json {
+            true => print_json(&record)?,
+            false => print_line(report::boards::markdown(&boards, &record).trim_end())?,
+        }
+        match differing {
+            0 => Ok(()),
+            count => Err(Failure::Gate(format!("{count} answers differ from the desktop's")).into()),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +121,7 @@ impl BenchCommand {
         match self {
             BenchCommand::Kernels(args) => args.run(),
             BenchCommand::Train(args) => args.run(),
+            BenchCommand::Boards(args) => args.run(),
             BenchCommand::Table => {
                 let path = kernels::record_path();
                 let text = std::fs::read(&path).with_context(|| shown(&path))?;

@@ -101,7 +101,10 @@ impl BuildArgs {
                 "ram_bytes": size.ram_bytes,
             }));
         }
-        remark(format_args!("{} bytes of flash, {} bytes of RAM besides the stack", size.flash_bytes, size.ram_bytes));
+        remark(format_args!(
+            "{} bytes of flash, {} bytes of RAM besides the stack",
+            size.flash_bytes, size.ram_bytes
+        ));
         if let Some(path) = &uf2 {
             remark(format_args!("for the boot loader's drive: {}", shown(path)));
         }

@@ -7,6 +7,7 @@ mod dashboard;
 mod data;
 mod device;
 mod doctor;
+mod estimate;
 mod evaluate;
 mod export;
 mod models;
@@ -94,6 +95,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Measure accuracy on corrupted test images
     Robustness(robustness::RobustnessArgs),
+    /// Estimate what a network takes of the boards, before one is bought or anything is trained
+    Estimate(estimate::EstimateArgs),
     /// List the models with their figures, as the README's table
     Models(models::ModelsArgs),
     /// Measure kernels and training, beside what others need
@@ -226,6 +229,7 @@ pub fn run() -> u8 {
         Command::Report(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Robustness(args) => args.run(),
+        Command::Estimate(args) => args.run(),
         Command::Models(args) => args.run(),
         Command::Bench(command) => command.run(),
         Command::Device(command) => command.run(),
@@ -269,7 +273,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(DeviceError::Missing(_)) = cause.downcast_ref() {
             return 5;
         }
-        if let Some(DeviceError::Fit { .. }) = cause.downcast_ref() {
+        if let Some(DeviceError::Fit { .. } | DeviceError::TooLarge { .. }) = cause.downcast_ref() {
             return 4;
         }
         if cause.is::<NoModel>() {

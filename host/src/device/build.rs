@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::DeviceError;
 use super::board::{self, Board};
+use super::{DeviceError, estimate, size};
 use crate::codegen;
 use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
@@ -34,6 +34,7 @@ pub fn build_plan(
     hash: [u8; 8],
     confidence: Confidence,
 ) -> anyhow::Result<PathBuf> {
+    estimate::check_fit(board, plan, name)?;
     let root = crate::project_root();
     let generated = codegen::generate(plan, name, hash, confidence);
     let folder = root.join("target/networks").join(format!("{name}-{}", plan.options()));
@@ -70,6 +71,8 @@ pub fn build_plan(
         return Err(DeviceError::Build { model: name.to_owned(), output }.into());
     }
     let elf = target_dir.join(&board.target).join("firmware").join(&board.name);
+    let bytes = std::fs::read(&elf).map_err(|error| anyhow::anyhow!("{}: {error}", elf.display()))?;
+    estimate::check_stack(board, size::of(&bytes)?, name)?;
     // Images of several models live side by side.
     let kept = folder.join(format!("{}.elf", board.name));
     std::fs::copy(&elf, &kept).map_err(|error| anyhow::anyhow!("{}: {error}", elf.display()))?;

@@ -152,13 +152,7 @@ fn qemu(qemu: &Qemu, elf: &Path, port: u16, monitor: Option<u16>) -> Command {
     command
 }
 
-fn node(
-    board: &Board,
-    script: &Script,
-    elf: &Path,
-    bytes: &[u8],
-    port: u16,
-) -> Result<Command, DeviceError> {
+fn node(board: &Board, script: &Script, elf: &Path, bytes: &[u8], port: u16) -> Result<Command, DeviceError> {
     let way = board.uf2.as_ref().ok_or_else(|| DeviceError::Missing(format!("{} has no UF2", board.name)))?;
     let image = elf.with_extension("uf2");
     crate::files::write_if_changed(&image, &uf2::from_elf(bytes, way.family)?)

@@ -202,7 +202,9 @@ fn info(drive: &Path) -> Option<String> {
 fn copy(board: &Board, bytes: &[u8], target: &Path) -> Result<(), DeviceError> {
     let failed = |error: &std::io::Error, written: usize| {
         let problem = match error.kind() {
-            std::io::ErrorKind::StorageFull => "the drive is full: it is no boot loader's, or the board is not in it".into(),
+            std::io::ErrorKind::StorageFull => {
+                "the drive is full: it is no boot loader's, or the board is not in it".into()
+            }
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 "you may not write there: mount the drive for yourself".into()
             }
@@ -256,10 +258,14 @@ fn by_probe(
 fn explain_probe(error: DeviceError, board: &Board, choice: &Choice) -> DeviceError {
     let DeviceError::Flash(said) = &error else { return error };
     let lower = said.to_lowercase();
-    let remedy = if lower.contains("no connected probes") || lower.contains("no debug probes") || lower.contains("probe was not found")
+    let remedy = if lower.contains("no connected probes")
+        || lower.contains("no debug probes")
+        || lower.contains("probe was not found")
     {
         "no debugger is connected: plug the board in with a data cable; on Linux a user also needs probe-rs's udev rules (https://probe.rs/docs/getting-started/probe-setup/)".to_owned()
-    } else if choice.probe.is_none() && (lower.contains("probes were found") || lower.contains("multiple") || lower.contains("--probe")) {
+    } else if choice.probe.is_none()
+        && (lower.contains("probes were found") || lower.contains("multiple") || lower.contains("--probe"))
+    {
         "several debuggers are connected: choose one with --probe VENDOR:PRODUCT:SERIAL; `probe-rs list` shows them".to_owned()
     } else if lower.contains("permission") || lower.contains("access denied") {
         "you may not use the debugger: install probe-rs's udev rules (https://probe.rs/docs/getting-started/probe-setup/)".to_owned()

@@ -4,6 +4,7 @@ pub mod board;
 pub mod build;
 pub mod client;
 pub mod emulator;
+pub mod estimate;
 pub mod flash;
 pub mod hil;
 pub mod image;
@@ -43,6 +44,22 @@ pub enum DeviceError {
         region: String,
         /// Bytes too many.
         bytes: u64,
+    },
+    /// The network needs more memory than the board has.
+    #[error(
+        "{model} does not fit {board}: it needs {needed} bytes of {memory}, the board has {limit}; `--profile size` makes it smaller, `host estimate --model {model}` shows the boards that have room"
+    )]
+    TooLarge {
+        /// The model's name.
+        model: String,
+        /// The board.
+        board: String,
+        /// `flash` or `RAM`.
+        memory: String,
+        /// Bytes needed at least.
+        needed: u64,
+        /// Bytes that the board has.
+        limit: u64,
     },
     /// There is no such board.
     #[error("there is no board {name}; there are {known}")]

@@ -84,7 +84,8 @@ fn refused(name: &str, error: &serialport::Error) -> DeviceError {
     let cause = std::fs::OpenOptions::new().read(true).write(true).open(name).err();
     let remedy = match (cause.as_ref().map(std::io::Error::kind), error.kind()) {
         (Some(std::io::ErrorKind::PermissionDenied), _) => {
-            "you may not use it: join the group `dialout` (sudo usermod -aG dialout $USER) and log in again".into()
+            "you may not use it: join the group `dialout` (sudo usermod -aG dialout $USER) and log in again"
+                .into()
         }
         (Some(std::io::ErrorKind::ResourceBusy), _) | (None, ErrorKind::NoDevice) => {
             "another program holds it: close the other terminal or monitor".into()
@@ -107,7 +108,10 @@ mod tests {
     #[test]
     fn a_port_that_is_not_there_is_named_with_what_there_is() {
         let message = open("/dev/no-such-port").err().unwrap().to_string();
-        assert!(message.contains("/dev/no-such-port") && message.contains("there are") | message.contains("no port"));
+        assert!(
+            message.contains("/dev/no-such-port")
+                && message.contains("there are") | message.contains("no port")
+        );
     }
 
     #[cfg(unix)]

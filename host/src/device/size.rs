@@ -1,8 +1,8 @@
 //! What a linked image takes of a board's memory.
 
+use object::Endianness;
 use object::elf::{PT_LOAD, SHF_ALLOC, SHF_WRITE};
 use object::read::elf::{ElfFile32, ProgramHeader, SectionHeader};
-use object::Endianness;
 use serde::{Deserialize, Serialize};
 
 use super::DeviceError;
@@ -21,7 +21,8 @@ pub struct Size {
 /// # Errors
 /// [`DeviceError::Build`] where the file is no 32-bit ELF.
 pub fn of(elf: &[u8]) -> Result<Size, DeviceError> {
-    let bad = |error: object::Error| DeviceError::Build { model: "the image".into(), output: error.to_string() };
+    let bad =
+        |error: object::Error| DeviceError::Build { model: "the image".into(), output: error.to_string() };
     let file = ElfFile32::<Endianness>::parse(elf).map_err(bad)?;
     let endian = file.endian();
     let loaded = file.elf_program_headers().iter().filter(|header| header.p_type(endian) == PT_LOAD);

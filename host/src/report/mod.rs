@@ -2,6 +2,7 @@
 
 pub mod ablations;
 pub mod arena;
+pub mod boards;
 pub mod canvas;
 pub mod card;
 pub mod chart;

@@ -9,9 +9,12 @@ use board_support::clock::SysTick;
 use board_support::{queue, serve};
 use firmware::app::App;
 use firmware::model::Model;
+use static_cell::ConstStaticCell;
 use uart::Uart;
 
 pub use uart::Wiring;
+
+static APP: ConstStaticCell<App<Model>> = ConstStaticCell::new(App::new(Model::new()));
 
 /// Runs the app for ever; called once, by `main`.
 ///
@@ -21,8 +24,7 @@ pub fn run(name: &str, clock_hz: u32, wiring: &'static Wiring) -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     let mut uart = Uart::start(wiring, clock_hz);
     let clock = SysTick::new(peripherals.SYST, clock_hz);
-    let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
-    serve::serve(name, app, clock, queue::next, |byte| uart.write(byte), ())
+    serve::serve(name, APP.take(), clock, queue::next, |byte| uart.write(byte), ())
 }
 
 /// Serves an interrupt; for the image's default handler.

@@ -3,8 +3,8 @@
 
 use board_support::clock::Cycles;
 use board_support::display::Display;
-use board_support::wait::block_on;
 use board_support::serve;
+use board_support::wait::block_on;
 use embassy_nrf::buffered_uarte::{BufferedUarte, InterruptHandler};
 use embassy_nrf::config::HfclkSource;
 use embassy_nrf::gpio::AnyPin;
@@ -55,9 +55,8 @@ pub fn run(name: &str, serial: Serial, display: impl Display) -> ! {
     config.baudrate = Baudrate::Baud115200;
     let Serial { uarte, timer, ppi, rx, tx } = serial;
     let (received, sent) = (RECEIVED.take(), SENT.take());
-    let uart = BufferedUarte::new(
-        uarte, timer, ppi.0, ppi.1, ppi.2, rx, tx, Interrupts, config, received, sent,
-    );
+    let uart =
+        BufferedUarte::new(uarte, timer, ppi.0, ppi.1, ppi.2, rx, tx, Interrupts, config, received, sent);
     let (mut rx, mut tx) = uart.split();
     let receive = move || {
         let mut byte = [0];

@@ -15,8 +15,12 @@ fn main() -> ! {
     let chip = nrf::start();
     // Lit when low.
     let output = |pin: Peri<'static, AnyPin>| Output::new(pin, Level::High, OutputDrive::Standard);
-    let mut leds =
-        [output(chip.P0_13.into()), output(chip.P0_14.into()), output(chip.P0_15.into()), output(chip.P0_16.into())];
+    let mut leds = [
+        output(chip.P0_13.into()),
+        output(chip.P0_14.into()),
+        output(chip.P0_15.into()),
+        output(chip.P0_16.into()),
+    ];
     let display = Leds::new(4, |led, is_lit: bool| {
         if let Some(pin) = leds.get_mut(usize::from(led)) {
             pin.set_level((!is_lit).into());

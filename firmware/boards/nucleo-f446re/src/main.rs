@@ -9,6 +9,7 @@ use board_support::clock::Cycles;
 use board_support::display::{Leds, Oled};
 use board_support::serve;
 use board_support::wait::block_on;
+use embassy_stm32::bind_interrupts;
 use embassy_stm32::gpio::{Level, Output, Speed};
 use embassy_stm32::i2c::{self, I2c};
 use embassy_stm32::peripherals::USART2;
@@ -17,7 +18,6 @@ use embassy_stm32::rcc::{
 };
 use embassy_stm32::time::Hertz;
 use embassy_stm32::usart::{BufferedInterruptHandler, BufferedUart, Config};
-use embassy_stm32::bind_interrupts;
 use embedded_io_async::{Read, Write};
 use firmware::app::App;
 use firmware::model::Model;
@@ -42,8 +42,9 @@ fn main() -> ! {
     let oled = Oled::new(I2c::new_blocking(chip.I2C1, chip.PB8, chip.PB9, i2c::Config::default()));
     let (sent, received) = (SENT.take(), RECEIVED.take());
     // 115,200 baud, 8 bits, no parity.
-    let uart = BufferedUart::new(chip.USART2, chip.PA3, chip.PA2, sent, received, Interrupts, Config::default())
-        .expect("the UART can do 115,200 baud");
+    let uart =
+        BufferedUart::new(chip.USART2, chip.PA3, chip.PA2, sent, received, Interrupts, Config::default())
+            .expect("the UART can do 115,200 baud");
     let (mut tx, mut rx) = uart.split();
     let receive = move || {
         let mut byte = [0];

@@ -6,10 +6,10 @@
 
 mod usb;
 
-#[cfg(feature = "rp2040")]
-use board_support::clock::Microseconds;
 #[cfg(feature = "rp235x")]
 use board_support::clock::Cycles;
+#[cfg(feature = "rp2040")]
+use board_support::clock::Microseconds;
 use board_support::display::{Leds, Oled};
 use board_support::{queue, serve};
 use embassy_rp::gpio::{Level, Output};

@@ -65,8 +65,7 @@ async fn serve(usb: Peri<'static, USB>, product: &'static str, product_id: u16) 
     config.max_power = 100;
     config.max_packet_size_0 = PACKET as u8;
     let driver = Driver::new(usb, Interrupts);
-    let mut builder =
-        Builder::new(driver, config, CONFIGURATION.take(), BOS.take(), &mut [], CONTROL.take());
+    let mut builder = Builder::new(driver, config, CONFIGURATION.take(), BOS.take(), &mut [], CONTROL.take());
     let class = CdcAcmClass::new(&mut builder, STATE.init(State::new()), PACKET as u16);
     let (sender, receiver) = class.split();
     let mut device = builder.build();

@@ -60,17 +60,16 @@ pub use oled::Oled;
 
 #[cfg(feature = "ssd1306")]
 mod oled {
+    use embedded_hal::i2c::I2c;
     use firmware::app::Network;
     use firmware::ui::mono;
-    use embedded_hal::i2c::I2c;
     use ssd1306::mode::BufferedGraphicsMode;
     use ssd1306::prelude::*;
     use ssd1306::{I2CDisplayInterface, Ssd1306};
 
     use super::{App, Display, Model};
 
-    type Panel<I> =
-        Ssd1306<I2CInterface<I>, DisplaySize128x64, BufferedGraphicsMode<DisplaySize128x64>>;
+    type Panel<I> = Ssd1306<I2CInterface<I>, DisplaySize128x64, BufferedGraphicsMode<DisplaySize128x64>>;
 
     /// An SSD1306 with 128×64 pixels at I²C address 0x3c, if one is connected.
     pub struct Oled<I: I2c>(Option<Panel<I>>);

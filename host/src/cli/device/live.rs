@@ -67,7 +67,10 @@ impl LiveArgs {
             } else {
                 let thumbnail = terminal::picture(task.input, one.image(0), terminal::stdout_has_color());
                 print_line(thumbnail.trim_end_matches('\n'))?;
-                print_line(format_args!("{name}: {}, {milliseconds:.1} ms", said(&answer, task.name(answer.class.into()), probability)))?;
+                print_line(format_args!(
+                    "{name}: {}, {milliseconds:.1} ms",
+                    said(&answer, task.name(answer.class.into()), probability)
+                ))?;
             }
             sent += 1;
         }
@@ -130,7 +133,9 @@ impl Source {
 
     fn camera(device: &str) -> Result<Self> {
         if !Path::new(device).exists() {
-            bail!(DeviceError::Missing(format!("there is no camera at {device}; --from names another device")));
+            bail!(DeviceError::Missing(format!(
+                "there is no camera at {device}; --from names another device"
+            )));
         }
         let arguments =
             ["-v", "error", "-f", "v4l2", "-i", device, "-r", "4", "-f", "image2pipe", "-c:v", "ppm", "-"];
@@ -217,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_stream_s_pictures_come_one_after_the_other() {
-        let bytes = [&b"P6\n# by ffmpeg\n2 1\n255\n"[..], &[1, 2, 3, 4, 5, 6], b"P6 1 1 255\n", &[7, 8, 9]].concat();
+        let bytes =
+            [&b"P6\n# by ffmpeg\n2 1\n255\n"[..], &[1, 2, 3, 4, 5, 6], b"P6 1 1 255\n", &[7, 8, 9]].concat();
         let mut reader = &bytes[..];
         let first = read_ppm(&mut reader).unwrap().unwrap();
         assert_eq!((first.width, first.height, &first.rgb[..]), (2, 1, &[1, 2, 3, 4, 5, 6][..]));

@@ -9,6 +9,7 @@ use board_support::{queue, serve};
 use cortex_m_rt::{entry, exception};
 use firmware::app::App;
 use firmware::model::Model;
+use static_cell::ConstStaticCell;
 
 use oled::Oled;
 use registers::{read, write};
@@ -45,14 +46,15 @@ fn start_clock() {
     cortex_m::asm::delay(3);
 }
 
+static APP: ConstStaticCell<App<Model>> = ConstStaticCell::new(App::new(Model::new()));
+
 #[entry]
 fn main() -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     start_clock();
     let mut uart = Uart::take();
     let clock = SysTick::new(peripherals.SYST, CLOCK_HZ);
-    let app = cortex_m::singleton!(: App<Model> = App::new(Model::new())).expect("main runs once");
-    serve::serve(env!("CARGO_PKG_NAME"), app, clock, queue::next, |byte| uart.write(byte), Oled::take())
+    serve::serve(env!("CARGO_PKG_NAME"), APP.take(), clock, queue::next, |byte| uart.write(byte), Oled::take())
 }
 
 /// All interrupts of the board land here; one is enabled.

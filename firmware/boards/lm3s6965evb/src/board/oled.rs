@@ -3,9 +3,9 @@
 //! Sources: LM3S6965 datasheet, chapter 14; Solomon Systech, SSD0323 rev. 1.2, tables 2 and 8; the board's
 //! schematic for the pins: D/C is C7, the panel's 15 V converter D7.
 
+use board_support::display::Display;
 use embedded_graphics::image::GetPixel;
 use embedded_graphics::prelude::*;
-use board_support::display::Display;
 use firmware::app::{App, SCREEN_HEIGHT, SCREEN_WIDTH};
 use firmware::model::Model;
 
