@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use embedded_graphics::framebuffer::{Framebuffer, buffer_size};
 use embedded_graphics::pixelcolor::BinaryColor;
 use embedded_graphics::pixelcolor::raw::{BigEndian, RawU1};
+use firmware::camera::{Camera, Painted};
 use firmware::nn::confidence::confidences;
 use firmware::ui;
 use host::dataset::locate::Pictures;
@@ -20,6 +21,9 @@ use host::device::hil;
 use host::evaluate::calibration::confidence_multiplier;
 use host::model_dir::ModelDir;
 use host::plan::Options;
+use host::quantize::quantized;
+use shared::image::Frame;
+use shared::preprocess::frame_to_input;
 use support::{Need, fashion_mnist, have};
 
 type MonoScreen =
@@ -117,6 +121,39 @@ fn the_pico_s_very_image_answers_over_usb_and_draws_on_its_oled() {
     };
     assert!(picture.starts_with(b"P4\n128 64\n"));
     assert!(picture.ends_with(expected.data()), "the OLED shows another picture than the app drew");
+}
+
+#[test]
+fn a_board_looks_through_its_own_camera() {
+    if !have("a_board_looks_through_its_own_camera", &[Need::Emulator]) {
+        return;
+    }
+    let (board, dir) = (Board::named("mps2-an386").unwrap(), model("photo-mini"));
+    let emulator = Emulator::start(&board, &build(&board, &dir, Options::default()).unwrap()).unwrap();
+    let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+    let network = dir.read_firmware().unwrap();
+    let task = client.hello().unwrap().task;
+    let mut camera = Painted::new();
+    let mut seen = vec![];
+    for number in 0..3 {
+        // The desktop keeps the whole frame that the board never has.
+        let mut frame = vec![];
+        camera.capture(&mut |row| frame.extend_from_slice(row)).unwrap();
+        let (width, height) = camera.size();
+        let frame = Frame::new(camera.format(), width, height, &frame).unwrap();
+        let mut pixels = vec![0; task.input.len()];
+        frame_to_input(task.preprocessing, task.input, &frame, &mut pixels);
+        let answer = client.look().unwrap();
+        assert_eq!(answer.logits[..], network.logits(&quantized(&pixels)), "picture {number}");
+        assert!(!seen.contains(&pixels), "the camera paints another picture each time");
+        seen.push(pixels);
+    }
+    // A board without a camera says so.
+    let board = Board::named("riscv-virt").unwrap();
+    let emulator = Emulator::start(&board, &build(&board, &dir, Options::default()).unwrap()).unwrap();
+    let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
+    let refusal = client.look().unwrap_err().to_string();
+    assert!(refusal.contains("it has no camera"), "{refusal}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use shared::protocol::{
     Verdict, cut_name, emit, max_encoded,
 };
 
+use crate::camera::Camera;
 use crate::nn::confidence::confidences;
 use crate::nn::{MAX_CLASSES, arg_max, kernel};
 use crate::ui;
@@ -131,6 +132,10 @@ pub trait Port {
     }
     /// Returns the counter's frequency in hertz.
     fn tick_hz(&self) -> u32;
+    /// Lends the board's camera, if it has one.
+    fn camera(&mut self) -> Option<&mut dyn Camera> {
+        None
+    }
     /// Paints the free stack below the caller, if the board can.
     fn paint_stack(&mut self) {}
     /// Returns how many bytes of it were used since; 0 where the board cannot say.
@@ -260,7 +265,7 @@ impl<N: Network> App<N> {
                     None => refuse(Refusal::NoSuchIndex, sequence, port),
                 }
             }
-            Some((sequence, Request::Picture(_))) if self.is_damaged => {
+            Some((sequence, Request::Picture(_) | Request::Look)) if self.is_damaged => {
                 refuse(Refusal::DamagedWeights, sequence, port)
             }
             Some((sequence, Request::Picture(piece))) => {
@@ -273,10 +278,48 @@ impl<N: Network> App<N> {
                     }
                 }
             }
+            Some((sequence, Request::Look)) => match self.look(sequence, port) {
+                Ok(()) => self.confirm(sequence, port),
+                Err(refusal) => refuse(refusal, sequence, port),
+            },
             Some((sequence, Request::ScreenRow { row })) => self.send_row(sequence, row, port),
             None => refuse(Refusal::Damaged, 0, port),
         };
         Some(event)
+    }
+
+    /// Takes a picture with the board's camera and classifies it; its rows are taken as pieces that came over
+    /// the link would be, and none is kept longer.
+    ///
+    /// Also for boards that look when a button is pressed: [`App::answer`] then has the answer.
+    ///
+    /// * `number`: another one than the last picture's.
+    ///
+    /// # Errors
+    /// [`Refusal::NoPicture`] without a camera or a whole picture, [`Refusal::TooLarge`] for a preprocessing that
+    /// wants smaller frames.
+    pub fn look(&mut self, number: u32, port: &mut impl Port) -> Result<(), Refusal> {
+        let camera = port.camera().ok_or(Refusal::NoPicture)?;
+        let (content, (width, height)) = (Content::Frame(camera.format()), camera.size());
+        let (picture, mut offset, mut problem) = (number, 0, None);
+        let (current, network) = (&mut self.picture, &mut self.network);
+        *current = Slot::Empty;
+        let captured = camera.capture(&mut |row| {
+            let piece = Piece { picture, content, width, height, offset, bytes: row };
+            if problem.is_none() {
+                problem = take(&piece, current, network).err();
+                offset += row.len() as u32;
+            }
+        });
+        let is_whole = self.picture.get().is_some_and(|picture| picture.have == picture.need);
+        match (problem, captured) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Ok(())) if is_whole => {
+                self.classify_if_complete(port);
+                Ok(())
+            }
+            _ => Err(Refusal::NoPicture),
+        }
     }
 
     /// Tells how far the picture is, or its answer.
@@ -499,6 +542,7 @@ mod tests {
     use shared::image::PixelFormat;
 
     use super::*;
+    use crate::camera::Painted;
     use crate::model::{self, Model};
     use crate::nn::arena::Arena;
 
@@ -643,6 +687,38 @@ mod tests {
         let wall = classify(&mut app, 2, &[200; 64 * 64], [64, 64], Content::Frame(PixelFormat::Gray8));
         assert_eq!(wall.verdict, Verdict::Nothing);
         assert_ne!(classify(&mut app, 3, &garment(), [28, 28], Content::Input).verdict, Verdict::Nothing);
+    }
+
+    /// A wire to a board with a camera.
+    struct Looking(Wire, Painted);
+
+    impl Port for Looking {
+        fn send(&mut self, byte: u8) {
+            self.0.send(byte);
+        }
+        fn ticks(&mut self) -> u32 {
+            self.0.ticks()
+        }
+        fn tick_hz(&self) -> u32 {
+            self.0.tick_hz()
+        }
+        fn camera(&mut self) -> Option<&mut dyn Camera> {
+            Some(&mut self.1)
+        }
+    }
+
+    #[test]
+    fn a_camera_s_frame_too_large_to_be_kept_is_refused_and_so_is_no_camera() {
+        let mut app = TestApp::new(Model::new());
+        assert_eq!(app.look(1, &mut Wire::default()), Err(Refusal::NoPicture));
+        // This network's preprocessing keeps whole frames of at most 64×64 gray.
+        let mut port = Looking(Wire::default(), Painted::new());
+        assert_eq!(app.look(2, &mut port), Err(Refusal::TooLarge));
+        let none = exchange(&mut app, &Request::Look, |_, reply| {
+            assert_eq!(reply, Reply::Refused(Refusal::NoPicture))
+        });
+        assert_eq!(none.0, Event::Refused(Refusal::NoPicture));
+        classify(&mut app, 8, &garment(), [28, 28], Content::Input);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 
 pub mod app;
 pub mod bytes;
+pub mod camera;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod nn;

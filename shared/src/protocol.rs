@@ -65,6 +65,8 @@ pub enum Request<'a> {
         /// From 0, top to bottom.
         row: u16,
     },
+    /// Take a picture with the board's own camera. Answered with [`Reply::Answer`].
+    Look,
 }
 
 /// What the bytes of a picture are.
@@ -140,6 +142,8 @@ pub enum Refusal {
     NoSuchIndex,
     /// The network's constants in flash are not those that were flashed: the board answers no picture.
     DamagedWeights,
+    /// The board has no camera, or it sent no whole picture.
+    NoPicture,
 }
 
 impl core::fmt::Display for Refusal {
@@ -150,6 +154,7 @@ impl core::fmt::Display for Refusal {
             Self::TooLarge => "the frame is larger than its memory",
             Self::OutOfOrder => "a piece of the picture is missing",
             Self::NoSuchIndex => "there is no such class or row",
+            Self::NoPicture => "it has no camera, or the camera sent no whole picture",
             Self::DamagedWeights => "the network's weights in its flash are damaged; flash the board again",
         })
     }

@@ -227,6 +227,21 @@ impl Client {
         self.classify_picture(Content::Frame(format), width, height, bytes)
     }
 
+    /// Lets the board take a picture with its own camera and returns the answer.
+    ///
+    /// # Errors
+    /// [`DeviceError::Talk`], also where the board has no camera.
+    pub fn look(&mut self) -> Result<Answer, DeviceError> {
+        let answer = self.request(&Request::Look, self.patience.answer, |reply| match reply {
+            Reply::Answer(answer) => Some(answer),
+            _ => None,
+        })?;
+        match answer {
+            Outcome::Read(answer) => Ok(answer),
+            Outcome::Refused(refusal) => Err(talk(format!("took no picture: {refusal}"))),
+        }
+    }
+
     fn classify_picture(
         &mut self,
         content: Content,

@@ -9,7 +9,8 @@ use core::cell::RefCell;
 
 use board_support::clock::Microseconds;
 use board_support::display::Oled;
-use board_support::{queue, serve};
+use board_support::queue;
+use board_support::serve::{self, Lent};
 use critical_section::Mutex;
 use esp_hal::clock::CpuClock;
 use esp_hal::i2c::master::{self, I2c};
@@ -48,7 +49,8 @@ fn main() -> ! {
         }
     };
     let clock = Microseconds(|| Instant::now().duration_since_epoch().as_micros() as u32);
-    serve::serve(env!("CARGO_PKG_NAME"), APP.take(), clock, queue::next, send, oled)
+    let board = env!("CARGO_PKG_NAME");
+    serve::serve(APP.take(), Lent { board, clock, receive: queue::next, send, display: oled, camera: None })
 }
 
 #[handler]

@@ -6,8 +6,10 @@
 mod uart;
 
 use board_support::clock::SysTick;
-use board_support::{queue, serve};
+use board_support::queue;
+use board_support::serve::{self, Lent};
 use firmware::app::App;
+use firmware::camera::{Camera, Painted};
 use firmware::model::Model;
 use static_cell::ConstStaticCell;
 use uart::Uart;
@@ -24,7 +26,11 @@ pub fn run(name: &str, clock_hz: u32, wiring: &'static Wiring) -> ! {
     let peripherals = cortex_m::Peripherals::take().expect("main runs once");
     let mut uart = Uart::start(wiring, clock_hz);
     let clock = SysTick::new(peripherals.SYST, clock_hz);
-    serve::serve(name, APP.take(), clock, queue::next, |byte| uart.write(byte), ())
+    let send = |byte| uart.write(byte);
+    let mut camera = Painted::new();
+    let camera: Option<&mut dyn Camera> = Some(&mut camera);
+    let lent = Lent { board: name, clock, receive: queue::next, send, display: (), camera };
+    serve::serve(APP.take(), lent)
 }
 
 /// Serves an interrupt; for the image's default handler.

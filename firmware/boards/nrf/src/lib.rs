@@ -3,7 +3,7 @@
 
 use board_support::clock::Cycles;
 use board_support::display::Display;
-use board_support::serve;
+use board_support::serve::{self, Lent};
 use board_support::wait::block_on;
 use embassy_nrf::buffered_uarte::{BufferedUarte, InterruptHandler};
 use embassy_nrf::config::HfclkSource;
@@ -65,5 +65,6 @@ pub fn run(name: &str, serial: Serial, display: impl Display) -> ! {
         byte[0]
     };
     let send = move |byte| while !matches!(block_on(tx.write(&[byte])), Ok(1)) {};
-    serve::serve(name, APP.take(), Cycles::new(CLOCK_HZ), receive, send, display)
+    let clock = Cycles::new(CLOCK_HZ);
+    serve::serve(APP.take(), Lent { board: name, clock, receive, send, display, camera: None })
 }

@@ -7,7 +7,7 @@
 
 use board_support::clock::Cycles;
 use board_support::display::{Leds, Oled};
-use board_support::serve;
+use board_support::serve::{self, Lent};
 use board_support::wait::block_on;
 use embassy_stm32::bind_interrupts;
 use embassy_stm32::gpio::{Level, Output, Speed};
@@ -54,7 +54,8 @@ fn main() -> ! {
     };
     let send = move |byte| while !matches!(block_on(Write::write(&mut tx, &[byte])), Ok(1)) {};
     let clock = Cycles::new(CLOCK_HZ);
-    serve::serve(env!("CARGO_PKG_NAME"), APP.take(), clock, receive, send, (leds, oled))
+    let (board, display) = (env!("CARGO_PKG_NAME"), (leds, oled));
+    serve::serve(APP.take(), Lent { board, clock, receive, send, display, camera: None })
 }
 
 /// The core at 180 MHz, its buses at most at what the data sheet allows (45 and 90 MHz).

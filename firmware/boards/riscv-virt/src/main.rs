@@ -6,7 +6,7 @@
 #![no_main]
 
 use board_support::clock::Clock;
-use board_support::serve;
+use board_support::serve::{self, Lent};
 use firmware::app::App;
 use firmware::model::Model;
 use riscv_rt::entry;
@@ -48,5 +48,6 @@ fn main() -> ! {
             DATA.write_volatile(byte);
         }
     };
-    serve::serve(env!("CARGO_PKG_NAME"), APP.take(), Cycles, receive, send, ())
+    let board = env!("CARGO_PKG_NAME");
+    serve::serve(APP.take(), Lent { board, clock: Cycles, receive, send, display: (), camera: None })
 }

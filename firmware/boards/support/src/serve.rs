@@ -1,6 +1,7 @@
 //! The loop of every board.
 
 use firmware::app::{App, Event, Port};
+use firmware::camera::Camera;
 use firmware::model::{self, Model};
 use firmware::nn::kernel::KERNEL_SET;
 
@@ -9,13 +10,14 @@ use crate::display::Display;
 use crate::stack::Paint;
 
 /// What the app needs of a board.
-struct BoardPort<C, S> {
+struct BoardPort<'a, C, S> {
     clock: C,
+    camera: Option<&'a mut dyn Camera>,
     send: S,
     paint: Paint,
 }
 
-impl<C: Clock, S: FnMut(u8)> Port for BoardPort<C, S> {
+impl<C: Clock, S: FnMut(u8)> Port for BoardPort<'_, C, S> {
     fn send(&mut self, byte: u8) {
         (self.send)(byte);
     }
@@ -32,6 +34,13 @@ impl<C: Clock, S: FnMut(u8)> Port for BoardPort<C, S> {
         self.clock.hz()
     }
 
+    fn camera(&mut self) -> Option<&mut dyn Camera> {
+        match &mut self.camera {
+            Some(camera) => Some(&mut **camera),
+            None => None,
+        }
+    }
+
     fn paint_stack(&mut self) {
         self.paint.apply();
     }
@@ -41,21 +50,31 @@ impl<C: Clock, S: FnMut(u8)> Port for BoardPort<C, S> {
     }
 }
 
+/// What a board lends the loop.
+pub struct Lent<'a, C, R, S, D> {
+    /// Name of the board, for the log.
+    pub board: &'a str,
+    /// Counts how long an inference takes.
+    pub clock: C,
+    /// Waits for a byte.
+    pub receive: R,
+    /// Waits for room and sends a byte.
+    pub send: S,
+    /// What answers are shown on.
+    pub display: D,
+    /// The camera, if there is one.
+    pub camera: Option<&'a mut dyn Camera>,
+}
+
 /// Checks the weights, says what the image holds, and answers the host for ever.
 ///
-/// * `board`: name of the board, for the log.
 /// * `app`: a static one; it is too large for the stack.
-/// * `receive`: waits for a byte.
-/// * `send`: waits for room and sends a byte.
-pub fn serve(
-    board: &str,
+pub fn serve<C: Clock, R: FnMut() -> u8, S: FnMut(u8), D: Display>(
     app: &mut App<Model>,
-    clock: impl Clock,
-    mut receive: impl FnMut() -> u8,
-    send: impl FnMut(u8),
-    mut display: impl Display,
+    lent: Lent<'_, C, R, S, D>,
 ) -> ! {
-    let mut port = BoardPort { clock, send, paint: Paint::new() };
+    let Lent { board, clock, mut receive, send, mut display, camera } = lent;
+    let mut port = BoardPort { clock, camera, send, paint: Paint::new() };
     defmt::info!(
         "{=str}: network {=str}, hash {=[u8; 8]:02x}, profile {=str}, kernels {=str}, arena {=usize} bytes",
         board,

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use shared::input::InputShape;
 use shared::protocol::{Answer, Verdict};
 
 use super::{LinkArgs, TargetArgs, send_photograph, side_of_frames};
@@ -24,9 +25,9 @@ pub(in crate::cli) struct LiveArgs {
     target: TargetArgs,
     #[command(flatten)]
     link: LinkArgs,
-    /// Where pictures come from: a folder, `camera` or a camera's device (through ffmpeg), or `-` for PPM
-    /// pictures on standard input
-    #[arg(long, value_name = "FOLDER|CAMERA|-")]
+    /// Where pictures come from: a folder, `camera` or a camera's device (through ffmpeg), `board` for the
+    /// board's own camera, or `-` for PPM pictures on standard input
+    #[arg(long, value_name = "FOLDER|CAMERA|board|-")]
     from: String,
     /// Stop after so many pictures [default: all of a folder, else at Ctrl-C]
     #[arg(long, value_name = "COUNT")]
@@ -42,14 +43,29 @@ impl LiveArgs {
         let network = dir.read_firmware()?;
         let task = &network.quantized().task;
         let confidence = dir.confidence()?;
-        let mut source = Source::open(&self.from)?;
+        let mut source = match self.from.as_str() {
+            "board" => None,
+            from => Some(Source::open(from)?),
+        };
         let elf = self.link.image(&self.target, &dir)?;
         let mut device = self.link.connect(&self.target, elf.as_deref(), &dir)?;
         let mut sent = 0;
         while self.count.is_none_or(|count| sent < count) {
-            let Some((name, photo)) = source.next()? else { break };
-            let photo = photo.smaller(side_of_frames(task));
-            let (answer, one) = send_photograph(&mut device.client, &photo, task)?;
+            let (name, answer, picture) = match &mut source {
+                Some(source) => {
+                    let Some((name, photo)) = source.next()? else { break };
+                    let photo = photo.smaller(side_of_frames(task));
+                    let (answer, one) = send_photograph(&mut device.client, &photo, task)?;
+                    (name, answer, (task.input, one.image(0).to_vec()))
+                }
+                // The board keeps its pictures; its screen has a thumbnail.
+                None => {
+                    let answer = device.client.look()?;
+                    let screen = device.client.screen()?;
+                    let shape = InputShape { height: screen.height, width: screen.width, channels: 1 };
+                    (format!("picture {}", sent + 1), answer, (shape, screen.pixels))
+                }
+            };
             let scale = network.quantized().logit_scale();
             let logits: Vec<f32> = answer.logits.iter().map(|&logit| logit as f32 * scale).collect();
             let shares = softmax(&logits, confidence.temperature);
@@ -65,7 +81,7 @@ impl LiveArgs {
                     "milliseconds": milliseconds,
                 }))?;
             } else {
-                let thumbnail = terminal::picture(task.input, one.image(0), terminal::stdout_has_color());
+                let thumbnail = terminal::picture(picture.0, &picture.1, terminal::stdout_has_color());
                 print_line(thumbnail.trim_end_matches('\n'))?;
                 print_line(format_args!(
                     "{name}: {}, {milliseconds:.1} ms",

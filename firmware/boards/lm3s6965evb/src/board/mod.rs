@@ -5,7 +5,8 @@ mod registers;
 mod uart;
 
 use board_support::clock::SysTick;
-use board_support::{queue, serve};
+use board_support::queue;
+use board_support::serve::{self, Lent};
 use cortex_m_rt::{entry, exception};
 use firmware::app::App;
 use firmware::model::Model;
@@ -54,7 +55,9 @@ fn main() -> ! {
     start_clock();
     let mut uart = Uart::take();
     let clock = SysTick::new(peripherals.SYST, CLOCK_HZ);
-    serve::serve(env!("CARGO_PKG_NAME"), APP.take(), clock, queue::next, |byte| uart.write(byte), Oled::take())
+    let (send, display) = (|byte| uart.write(byte), Oled::take());
+    let board = env!("CARGO_PKG_NAME");
+    serve::serve(APP.take(), Lent { board, clock, receive: queue::next, send, display, camera: None })
 }
 
 /// All interrupts of the board land here; one is enabled.
