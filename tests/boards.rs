@@ -11,16 +11,20 @@ use embedded_graphics::pixelcolor::raw::{BigEndian, RawU1};
 use firmware::camera::{Camera, Painted};
 use firmware::nn::confidence::confidences;
 use firmware::ui;
+use host::bench::boards::MODELS;
+use host::bench::networks;
 use host::dataset::locate::Pictures;
 use host::dataset::{self, Choice, Samples, drawn};
+use host::device::DeviceError;
 use host::device::board::Board;
 use host::device::build::build;
 use host::device::client::Client;
 use host::device::emulator::Emulator;
+use host::device::estimate::{self, variable_bytes};
 use host::device::hil;
 use host::evaluate::calibration::confidence_multiplier;
 use host::model_dir::ModelDir;
-use host::plan::Options;
+use host::plan::{NetworkPlan, Options};
 use host::quantize::quantized;
 use shared::image::Frame;
 use shared::preprocess::frame_to_input;
@@ -121,6 +125,79 @@ fn the_pico_s_very_image_answers_over_usb_and_draws_on_its_oled() {
     };
     assert!(picture.starts_with(b"P4\n128 64\n"));
     assert!(picture.ends_with(expected.data()), "the OLED shows another picture than the app drew");
+}
+
+#[test]
+fn estimates_are_what_images_that_were_built_and_run_came_to() {
+    let record = estimate::read_record().unwrap();
+    let boards = Board::all().unwrap();
+    assert_eq!(record.images.len(), boards.len() * MODELS.len(), "`host bench boards --record` was not run");
+    for image in &record.images {
+        let board = boards.iter().find(|board| board.name == image.board).unwrap();
+        let network = model(&image.model).read_firmware().unwrap();
+        let plan = NetworkPlan::new(&network, Options::default()).unwrap();
+        let what = format!("{} with {}", image.board, image.model);
+        let constants = plan.constant_bytes() as u64;
+        assert_eq!(
+            (image.constant_bytes, image.variable_bytes),
+            (constants, variable_bytes(&plan)),
+            "{what}"
+        );
+        let told = estimate::estimate(board, &plan, &record).unwrap();
+        assert_eq!(told.fits, image.built.is_some(), "{what}");
+        let Some(built) = &image.built else { continue };
+        let close = |told: u64, built: u64| (built..built + built / 4).contains(&told);
+        assert!(close(told.flash_bytes, built.flash_bytes), "{what}: {told:?}, {built:?}");
+        let variables = told.ram_bytes - told.stack_bytes;
+        assert!(close(variables, built.ram_bytes), "{what}: {told:?}, {built:?}");
+        let Some(run) = &built.run else { continue };
+        assert_eq!((run.mismatches, run.images > 0), (0, true), "{what}");
+        // What the emulator found painted, the call graph of the image allows.
+        if let Some(bound) = built.stack_bound_bytes {
+            assert!(
+                run.stack_bytes <= bound + 64,
+                "{what}: {} bytes painted, bound {bound}",
+                run.stack_bytes
+            );
+        }
+        assert!(run.stack_bytes <= told.stack_bytes, "{what}");
+        if let Some(instructions) = run.instructions {
+            let ratio = told.instructions as f64 / instructions;
+            assert!((0.6..1.7).contains(&ratio), "{what}: told {ratio:.2} of {instructions}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_is_not_trained_is_estimated_as_if_it_were() {
+    // Sizes do not depend on values: a network file with random weights takes what the trained model takes.
+    let record = estimate::read_record().unwrap();
+    let board = Board::named("pico2").unwrap();
+    for name in ["small", "photo"] {
+        let trained = model(name).read_firmware().unwrap();
+        let architecture = model(name).manifest().unwrap().architecture().unwrap();
+        let random = networks::random(&architecture, 4).unwrap().to_firmware().unwrap();
+        let [told, again] = [&trained, &random].map(|network| {
+            let plan = NetworkPlan::new(network, Options::default()).unwrap();
+            estimate::estimate(&board, &plan, &record).unwrap()
+        });
+        let difference = told.flash_bytes.abs_diff(again.flash_bytes);
+        assert!(
+            difference < told.flash_bytes / 10 && told.ram_bytes == again.ram_bytes,
+            "{told:?} {again:?}"
+        );
+    }
+}
+
+#[test]
+fn a_model_too_large_for_a_board_is_refused_with_both_numbers_before_it_is_built() {
+    let board = Board { ram_bytes: 20_000, ..Board::named("nrf52840-dk").unwrap() };
+    let plan = NetworkPlan::new(&model("photo").read_firmware().unwrap(), Options::default()).unwrap();
+    let refusal = estimate::check_fit(&board, &plan, "photo").unwrap_err();
+    let DeviceError::TooLarge { needed, limit, .. } = &refusal else { panic!("{refusal}") };
+    assert!(*needed > *limit && *limit == 20_000);
+    let told = refusal.to_string();
+    assert!(told.contains("20000") && told.contains(&needed.to_string()) && told.contains("RAM"), "{told}");
 }
 
 #[test]

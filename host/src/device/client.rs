@@ -17,6 +17,8 @@ use crate::task::Task;
 
 /// How long one read may block.
 const TICK: Duration = Duration::from_millis(20);
+/// How long an emulated board may take to an answer.
+const EMULATED_ANSWER: Duration = Duration::from_secs(60);
 
 /// How long replies may take, and how often a request is repeated.
 #[derive(Debug, Clone, Copy)]
@@ -114,8 +116,10 @@ impl Client {
     /// [`DeviceError::Talk`] where the socket refuses a time-out.
     pub fn over_socket(stream: TcpStream) -> Result<Self, DeviceError> {
         stream.set_read_timeout(Some(TICK)).map_err(talk)?;
-        stream.set_write_timeout(Some(Patience::default().answer)).map_err(talk)?;
-        Ok(Self::over(Box::new(stream)))
+        // Behind a socket is an emulator, which may be slower than any board.
+        let patience = Patience { answer: EMULATED_ANSWER, ..Patience::default() };
+        stream.set_write_timeout(Some(patience.answer)).map_err(talk)?;
+        Ok(Self::over(Box::new(stream)).with_patience(patience))
     }
 
     /// Opens a serial port.
