@@ -26,6 +26,7 @@ use host::evaluate::calibration::confidence_multiplier;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options};
 use host::quantize::quantized;
+use host::report;
 use shared::image::Frame;
 use shared::preprocess::frame_to_input;
 use support::{Need, fashion_mnist, have};
@@ -132,6 +133,9 @@ fn estimates_are_what_images_that_were_built_and_run_came_to() {
     let record = estimate::read_record().unwrap();
     let boards = Board::all().unwrap();
     assert_eq!(record.images.len(), boards.len() * MODELS.len(), "`host bench boards --record` was not run");
+    let page = std::fs::read_to_string(host::project_root().join("docs/boards.md")).unwrap();
+    let tables = report::boards::markdown(&boards, &record);
+    assert!(page.contains(tables.trim()), "docs/boards.md: paste the output of `host bench boards --table`");
     for image in &record.images {
         let board = boards.iter().find(|board| board.name == image.board).unwrap();
         let network = model(&image.model).read_firmware().unwrap();

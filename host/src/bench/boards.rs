@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::dataset::Samples;
 use crate::device::DeviceError;
@@ -11,8 +11,10 @@ use crate::device::client::Client;
 use crate::device::emulator::{self, Emulator, INSTRUCTIONS_PER_SECOND};
 use crate::device::estimate::{Built, Image, Run, cost_of, variable_bytes};
 use crate::device::{build, hil, image, size};
+use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options};
+use crate::quantize::quantized;
 
 /// Models that boards are measured with.
 pub const MODELS: [&str; 4] = ["nano", "small", "photo-mini", "photo"];
@@ -52,6 +54,33 @@ pub fn measure(board: &Board, dir: &ModelDir, options: Options, images: &Samples
         cost: cost_of(&plan),
         built,
     })
+}
+
+/// Emulated boards whose cores are counted, each with its core.
+pub const CORES: [(&str, &str); 5] = [
+    ("mps2-an385-v6m", "Cortex-M0+"),
+    ("mps2-an385", "Cortex-M3"),
+    ("mps2-an386", "Cortex-M4"),
+    ("mps2-an505", "Cortex-M33"),
+    ("riscv-virt", "RV32IMC"),
+];
+
+/// Counts the instructions of an inference on a board's core, by QEMU's virtual clock.
+///
+/// # Errors
+/// Where the image cannot be built or run, or its logits are not the reference's.
+pub fn instructions(board: &Board, name: &str, plan: &NetworkPlan) -> Result<u64> {
+    let elf = build::build_plan(board, plan, &format!("bench-{name}"), [0; 8], Confidence::default())?;
+    let emulator = Emulator::start(board, &elf)?;
+    let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
+    let identity = client.hello()?;
+    let input = plan.network().quantized().task.input;
+    let picture = super::picture(input);
+    let answer = client.classify(input, &picture)?;
+    let reference = plan.network().logits(&quantized(&picture));
+    ensure!(answer.logits[..] == reference, "{name} on {}: the logits are not the reference's", board.name);
+    let seconds = f64::from(answer.ticks) / f64::from(identity.tick_hz.max(1));
+    Ok((seconds * INSTRUCTIONS_PER_SECOND).round() as u64)
 }
 
 fn is_too_large(error: &anyhow::Error) -> bool {

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
+use shared::input::InputShape;
 
 use crate::dataset::drawn;
 use crate::device::board::Board;
@@ -136,7 +137,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
     client.hello()?;
     let input = plan.network().quantized().task.input;
-    let picture: Vec<u8> = drawn::samples(7, 1).image(0).iter().copied().cycle().take(input.len()).collect();
+    let picture = picture(input);
     let answer = client.classify(input, &picture)?;
     let reference = plan.network().logits(&quantized(&picture));
     ensure!(
@@ -186,6 +187,11 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         peers,
         ratio: peers.first().map(|peer| peer.instructions as f64 / instructions as f64),
     })
+}
+
+/// The picture that is counted with: a drawn garment, repeated to the input's size.
+fn picture(input: InputShape) -> Vec<u8> {
+    drawn::samples(7, 1).image(0).iter().copied().cycle().take(input.len()).collect()
 }
 
 /// Asks for executions by address, beside the counts, where `COUNT_ADDRESSES` is set.

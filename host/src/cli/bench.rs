@@ -96,7 +96,7 @@ impl BoardsArgs {
     after_help = "Networks A, C and D have fixed random weights and the shapes that others were measured with; \
 models have the profile's default budget of constants, A, C and D none.\n\n\
 Instructions are exact. Cycles are a model of a Cortex-M4 without flash wait states, no measurement.\n\n\
-Example:\n  host bench kernels --emulate"
+Examples:\n  host bench kernels --emulate\n  host bench kernels --cores nano"
 )]
 pub(super) struct KernelsArgs {
     /// Count in the emulator, which is the only way there is
@@ -111,6 +111,9 @@ pub(super) struct KernelsArgs {
     /// Keep the counts as docs/kernels.json, for the table in docs/kernels.md
     #[arg(long, conflicts_with_all = ["networks", "profile"])]
     record: bool,
+    /// Count whole inferences on every core instead: Cortex-M0+, M3, M4, M33 and RV32IMC
+    #[arg(long, conflicts_with = "record")]
+    cores: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -138,6 +141,9 @@ impl KernelsArgs {
         let networks = names.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
         let profiles =
             self.profile.map_or_else(|| vec![Profile::Speed, Profile::Size], |profile| vec![profile]);
+        if self.cores {
+            return count_cores(&networks, &profiles, self.json);
+        }
         crate::device::emulator::find(&Board::named(bench::BOARD)?)?;
         let counter = bench::build_counter()?;
         let mut counts = Vec::new();
@@ -168,6 +174,36 @@ impl KernelsArgs {
         }
         print_line(summary(&counts))
     }
+}
+
+/// Counts whole inferences on the cores that emulated boards have.
+fn count_cores(networks: &[(String, FirmwareNetwork, bool)], profiles: &[Profile], json: bool) -> Result<()> {
+    let boards = bench::boards::CORES.map(|(board, _)| Board::named(board));
+    let boards = boards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (mut rows, mut counts) = (Vec::new(), Vec::new());
+    for (name, network, is_model) in networks {
+        for &profile in profiles {
+            let is_free = !is_model && profile == Profile::Speed;
+            let options = if is_free { Options::FASTEST } else { profile.into() };
+            let plan = NetworkPlan::new(network, options)?;
+            let mut row = vec![name.clone(), options.to_string()];
+            for (board, (_, core)) in boards.iter().zip(bench::boards::CORES) {
+                remark(format_args!("building and running {name}, {options}, on {core}"));
+                let instructions = bench::boards::instructions(board, name, &plan)?;
+                row.push(format!("{:.3} M", instructions as f64 / 1e6));
+                counts.push(serde_json::json!({
+                    "name": name, "profile": options.to_string(), "core": core, "board": board.name, "instructions": instructions,
+                }));
+            }
+            rows.push(row);
+        }
+    }
+    if json {
+        return print_json(&serde_json::json!({ "counts": counts }));
+    }
+    let cores = bench::boards::CORES.map(|(_, core)| core);
+    let head: Vec<&str> = ["network", "plan"].into_iter().chain(cores).collect();
+    print_line(table::format(&head, &rows).trim_end())
 }
 
 fn default_networks() -> Vec<String> {

@@ -28,7 +28,7 @@ use crate::device::log::Line;
 use crate::device::monitor::Monitor;
 use crate::device::{DeviceError, hil, port, size, uf2};
 use crate::model_dir::ModelDir;
-use crate::report::png;
+use crate::report::{png, table};
 use crate::task::Task;
 use flash::FlashArgs;
 use list::ListArgs;
@@ -62,7 +62,7 @@ pub(super) struct TargetArgs {
     /// Model folder
     #[arg(long, value_name = "FOLDER", default_value = "models/small")]
     model: PathBuf,
-    /// Board: the name of its folder in firmware/boards
+    /// Board: the name of its folder in firmware/boards; `device build` also takes `all`
     #[arg(long, value_name = "NAME", default_value = "mps2-an386")]
     board: String,
     #[command(flatten)]
@@ -81,6 +81,9 @@ pub(super) struct BuildArgs {
 
 impl BuildArgs {
     fn run(&self) -> Result<()> {
+        if self.target.board == "all" {
+            return self.build_all();
+        }
         let board = self.target.board()?;
         let elf = build::build(&board, &ModelDir::new(&self.target.model), self.target.plan.options())?;
         let bytes = std::fs::read(&elf)?;
@@ -109,6 +112,36 @@ impl BuildArgs {
             remark(format_args!("for the boot loader's drive: {}", shown(path)));
         }
         print_line(shown(&elf))
+    }
+}
+
+impl BuildArgs {
+    /// Builds the image of every board and prints what each takes.
+    fn build_all(&self) -> Result<()> {
+        let dir = ModelDir::new(&self.target.model);
+        let mut rows = Vec::new();
+        for board in Board::all()? {
+            remark(format_args!("building {} with {}", board.name, dir.name()));
+            let started = Instant::now();
+            let elf = build::build(&board, &dir, self.target.plan.options())?;
+            let size = size::of(&std::fs::read(&elf)?)?;
+            rows.push((board.name, size, started.elapsed().as_secs_f64(), shown(&elf)));
+        }
+        if self.json {
+            let images = rows.iter().map(|(board, size, seconds, elf)| {
+                serde_json::json!({
+                    "board": board, "elf": elf, "seconds": seconds,
+                    "flash_bytes": size.flash_bytes, "ram_bytes": size.ram_bytes,
+                })
+            });
+            return print_json(&serde_json::json!({ "images": images.collect::<Vec<_>>() }));
+        }
+        let cells = rows.into_iter().map(|(board, size, seconds, _)| {
+            let bytes = [size.flash_bytes, size.ram_bytes].map(|bytes| bytes.to_string());
+            [vec![board], bytes.to_vec(), vec![format!("{seconds:.0}")]].concat()
+        });
+        let head = ["board", "bytes of flash", "bytes of RAM besides the stack", "seconds to build"];
+        print_line(table::format(&head, &cells.collect::<Vec<_>>()).trim_end())
     }
 }
 
