@@ -1,5 +1,6 @@
 //! `host device`: boards listed, built, flashed, asked and compared with the desktop.
 
+mod build;
 mod flash;
 mod list;
 mod live;
@@ -21,15 +22,15 @@ use super::{DataArgs, Failure, is_quiet, print_json, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::dataset::photo::Photo;
 use crate::device::board::Board;
-use crate::device::build;
 use crate::device::client::{Client, Identity, frame_limit};
 use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
 use crate::device::log::Line;
 use crate::device::monitor::Monitor;
-use crate::device::{DeviceError, hil, port, size, uf2};
+use crate::device::{DeviceError, hil, port};
 use crate::model_dir::ModelDir;
-use crate::report::{png, table};
+use crate::report::png;
 use crate::task::Task;
+use build::BuildArgs;
 use flash::FlashArgs;
 use list::ListArgs;
 use live::LiveArgs;
@@ -67,82 +68,6 @@ pub(super) struct TargetArgs {
     board: String,
     #[command(flatten)]
     plan: PlanArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  host device build --board pico2 --model models/photo")]
-pub(super) struct BuildArgs {
-    #[command(flatten)]
-    target: TargetArgs,
-    /// One JSON document instead of the file's name
-    #[arg(long)]
-    json: bool,
-}
-
-impl BuildArgs {
-    fn run(&self) -> Result<()> {
-        if self.target.board == "all" {
-            return self.build_all();
-        }
-        let board = self.target.board()?;
-        let elf = build::build(&board, &ModelDir::new(&self.target.model), self.target.plan.options())?;
-        let bytes = std::fs::read(&elf)?;
-        let size = size::of(&bytes)?;
-        let uf2 = match &board.uf2 {
-            Some(way) => {
-                let path = elf.with_extension("uf2");
-                crate::files::write_whole(&path, &uf2::from_elf(&bytes, way.family)?)?;
-                Some(path)
-            }
-            None => None,
-        };
-        if self.json {
-            return print_json(&serde_json::json!({
-                "elf": shown(&elf),
-                "uf2": uf2.as_deref().map(shown),
-                "flash_bytes": size.flash_bytes,
-                "ram_bytes": size.ram_bytes,
-            }));
-        }
-        remark(format_args!(
-            "{} bytes of flash, {} bytes of RAM besides the stack",
-            size.flash_bytes, size.ram_bytes
-        ));
-        if let Some(path) = &uf2 {
-            remark(format_args!("for the boot loader's drive: {}", shown(path)));
-        }
-        print_line(shown(&elf))
-    }
-}
-
-impl BuildArgs {
-    /// Builds the image of every board and prints what each takes.
-    fn build_all(&self) -> Result<()> {
-        let dir = ModelDir::new(&self.target.model);
-        let mut rows = Vec::new();
-        for board in Board::all()? {
-            remark(format_args!("building {} with {}", board.name, dir.name()));
-            let started = Instant::now();
-            let elf = build::build(&board, &dir, self.target.plan.options())?;
-            let size = size::of(&std::fs::read(&elf)?)?;
-            rows.push((board.name, size, started.elapsed().as_secs_f64(), shown(&elf)));
-        }
-        if self.json {
-            let images = rows.iter().map(|(board, size, seconds, elf)| {
-                serde_json::json!({
-                    "board": board, "elf": elf, "seconds": seconds,
-                    "flash_bytes": size.flash_bytes, "ram_bytes": size.ram_bytes,
-                })
-            });
-            return print_json(&serde_json::json!({ "images": images.collect::<Vec<_>>() }));
-        }
-        let cells = rows.into_iter().map(|(board, size, seconds, _)| {
-            let bytes = [size.flash_bytes, size.ram_bytes].map(|bytes| bytes.to_string());
-            [vec![board], bytes.to_vec(), vec![format!("{seconds:.0}")]].concat()
-        });
-        let head = ["board", "bytes of flash", "bytes of RAM besides the stack", "seconds to build"];
-        print_line(table::format(&head, &cells.collect::<Vec<_>>()).trim_end())
-    }
 }
 
 /// How to reach the device.
@@ -253,7 +178,7 @@ impl LinkArgs {
                 let board = target.board()?;
                 crate::device::emulator::find(&board)?;
                 remark(format_args!("building {} with {}", board.name, dir.name()));
-                build::build(&board, dir, target.plan.options()).map(Some)
+                crate::device::build::build(&board, dir, target.plan.options()).map(Some)
             }
         }
     }

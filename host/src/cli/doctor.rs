@@ -142,6 +142,20 @@ fn examine() -> Vec<Finding> {
             "scripts/setup-embedded.sh, or your system's package qemu-system-arm",
         ),
         Finding::new(
+            "other emulators",
+            "device run and hil --emulate on boards such as riscv-virt and pico",
+            other_emulators(),
+            "scripts/setup-embedded.sh",
+        )
+        .optional(),
+        Finding::new(
+            "espflash",
+            "flashing an ESP32-C3",
+            version("espflash", &["--version"]),
+            "cargo install espflash --locked",
+        )
+        .optional(),
+        Finding::new(
             "probe-rs",
             "flashing a board with a debug probe",
             version("probe-rs", &["--version"]),
@@ -194,4 +208,14 @@ fn python(root: &Path, package: &str) -> Result<String, String> {
     let program = if own.is_file() { own.display().to_string() } else { "python3".into() };
     let script = format!("from importlib.metadata import version; print('{package}', version('{package}'))");
     version(&program, &["-c", &script]).map_err(|_| format!("{program} has no {package}"))
+}
+
+/// Boards that are emulated here, or the first that cannot be.
+fn other_emulators() -> Result<String, String> {
+    let boards = Board::all().map_err(|error| first_line(&error.to_string()))?;
+    let emulated = boards.iter().filter(|board| board.emulator().is_some());
+    let names: Result<Vec<&str>, String> = emulated
+        .map(|board| emulator::find(board).map(|()| board.name.as_str()).map_err(|error| error.to_string()))
+        .collect();
+    names.map(|names| names.join(", "))
 }

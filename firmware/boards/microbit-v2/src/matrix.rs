@@ -1,4 +1,4 @@
-//! The 5×5 LEDs: five rows lit in turn, four milliseconds a row.
+//! The 5×5 LEDs: five rows lit in turn, two milliseconds a row.
 //!
 //! Source: micro:bit v2.2 schematic, "LED matrix"; a LED is lit where its row is high and its column low.
 
@@ -47,7 +47,7 @@ async fn light(mut rows: [Output<'static>; 5], mut columns: [Output<'static>; 5]
                 column.set_level((bits >> at & 1 == 0).into());
             }
             row.set_high();
-            Timer::after_millis(4).await;
+            Timer::after_millis(2).await;
             row.set_low();
         }
     }

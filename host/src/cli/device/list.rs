@@ -43,32 +43,27 @@ impl ListArgs {
         }
         let rows = boards.iter().map(|board| {
             let how = flashed_by(board);
-            let run = match board.emulator() {
-                Some(emulator) => format!("run in CI by {emulator}"),
-                None => "builds; not run on hardware".into(),
+            let run = match (&board.qemu, &board.script) {
+                (Some(_), _) => "in CI by QEMU".into(),
+                (None, Some(script)) => format!("in CI by {}", script.package_name()),
+                (None, None) => "builds, not run yet".into(),
             };
             vec![
                 board.name.clone(),
-                format!("{}, {} MHz", board.core, board.clock_hz / 1_000_000),
-                memory(board),
+                board.core.clone(),
+                format!("{}/{}", board.flash_bytes / 1024, board.ram_bytes / 1024),
                 if how.is_empty() { "–".into() } else { how.join(", ") },
-                board.screen.clone(),
                 run,
             ]
         });
         let rows: Vec<Vec<String>> = rows.collect();
-        let head = ["board", "core", "flash / RAM", "flashed by", "shows", "how it is run"];
+        let head = ["board", "core", "KiB flash/RAM", "flashed by", "run"];
         print_line(table::format(&head, &rows).trim_end())?;
         for (board, ports) in boards.iter().zip(&ports).filter(|(_, ports)| !ports.is_empty()) {
             print_line(format_args!("connected: {} at {}", board.name, ports.join(", ")))?;
         }
         Ok(())
     }
-}
-
-/// Flash and RAM in KiB.
-fn memory(board: &Board) -> String {
-    format!("{} / {} KiB", board.flash_bytes / 1024, board.ram_bytes / 1024)
 }
 
 /// Ways to flash a board, the one that needs least first.
