@@ -1,9 +1,11 @@
-//! What Raspberry Pi's Pico boards share: frames over a USB serial port, the LED, an OLED on I²C, a camera.
+//! What Raspberry Pi's Pico boards share: frames over a USB serial port, the LED, an OLED on I²C, a camera,
+//! a button that takes a picture.
 //!
 //! The USB port is served by an interrupt of higher priority than the loop, so that the host's requests are
 //! answered while an inference runs.
 #![no_std]
 
+mod button;
 mod ov7670;
 mod usb;
 
@@ -14,7 +16,7 @@ use board_support::clock::Microseconds;
 use board_support::display::{Leds, Oled};
 use board_support::queue;
 use board_support::serve::{self, Lent};
-use embassy_rp::gpio::{Level, Output};
+use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::i2c::{self, I2c};
 use firmware::app::App;
 use firmware::camera::Camera;
@@ -35,7 +37,9 @@ pub fn run(name: &'static str, product_id: u16) -> ! {
     let i2c =
         I2c::new_blocking(peripherals.I2C0, peripherals.PIN_5, peripherals.PIN_4, i2c::Config::default());
     let oled = Oled::new(i2c);
-    usb::start(peripherals.USB, name, product_id);
+    let spawner = usb::start(peripherals.USB, name, product_id);
+    let button = Input::new(peripherals.PIN_17, Pull::Up);
+    spawner.spawn(button::watch(button).expect("spawned once"));
     // The Cortex-M0+ has no cycle counter.
     #[cfg(feature = "rp2040")]
     let clock = Microseconds(|| embassy_time::Instant::now().as_micros() as u32);

@@ -1,7 +1,7 @@
 //! A USB serial port (CDC-ACM): bytes from the host go to the queue, bytes to it through a pipe.
 
 use board_support::queue;
-use embassy_executor::InterruptExecutor;
+use embassy_executor::{InterruptExecutor, SendSpawner};
 use embassy_futures::join::join3;
 use embassy_rp::interrupt::{InterruptExt, Priority};
 use embassy_rp::peripherals::USB;
@@ -35,14 +35,15 @@ unsafe fn SWI_IRQ_1() {
     unsafe { EXECUTOR.on_interrupt() }
 }
 
-/// Starts the port.
+/// Starts the port; returns what further tasks are started with.
 ///
 /// * `product`: its name, as the host shows it.
 /// * `product_id`: below [`VENDOR_ID`].
-pub fn start(usb: Peri<'static, USB>, product: &'static str, product_id: u16) {
+pub fn start(usb: Peri<'static, USB>, product: &'static str, product_id: u16) -> SendSpawner {
     interrupt::SWI_IRQ_1.set_priority(Priority::P3);
     let spawner = EXECUTOR.start(interrupt::SWI_IRQ_1);
     spawner.spawn(serve(usb, product, product_id).expect("spawned once"));
+    spawner
 }
 
 /// Waits for room and sends a byte.
