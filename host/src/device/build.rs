@@ -12,6 +12,8 @@ use crate::plan::{NetworkPlan, Options, Profile};
 
 /// Name of the Debian compiler when linked as a rustup toolchain; see `scripts/setup-embedded.sh`.
 const DEBIAN_TOOLCHAIN: &str = "debian";
+/// Linker that puts the stack below the variables; `cargo install flip-link`.
+const FLIP_LINK: &str = "flip-link";
 
 /// Generates the model's code under `target/` and builds the board with it; returns the ELF file.
 ///
@@ -102,10 +104,13 @@ fn cargo(board: &Board) -> Result<Command, DeviceError> {
         cargo.env_remove(variable);
     }
     let mut flags = board.rustflags.clone();
+    // With flip-link a stack that grows too deep faults; without, it would overwrite variables.
+    let flip = target.starts_with("thumb") && is_on_path(FLIP_LINK);
+    let mut linker = flip.then(|| PathBuf::from(FLIP_LINK));
     if !sysroot.as_ref().is_some_and(|root| root.join("lib/rustlib").join(target).is_dir()) {
         let debian = sysroot_has_sources(DEBIAN_TOOLCHAIN);
-        let linker = sysroot.and_then(|root| find_lld(&root));
-        let (true, Some(linker)) = (debian, linker) else {
+        let lld = sysroot.and_then(|root| find_lld(&root));
+        let (true, Some(lld)) = (debian, lld) else {
             return Err(DeviceError::Missing(format!(
                 "no compiler for {target}: `rustup target add {target}`, or on Debian `scripts/setup-embedded.sh`"
             )));
@@ -114,11 +119,26 @@ fn cargo(board: &Board) -> Result<Command, DeviceError> {
             .env("RUSTUP_TOOLCHAIN", DEBIAN_TOOLCHAIN)
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_UNSTABLE_BUILD_STD", "core,alloc");
+        // flip-link looks for rust-lld on the path, which rustup's compiler sets for its linkers.
+        let folders = lld.parent().map(Path::to_owned).into_iter();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if let Ok(path) = std::env::join_paths(folders.chain(std::env::split_paths(&path))) {
+            cargo.env("PATH", path);
+        }
+        linker.get_or_insert(lld);
+    }
+    if let Some(linker) = linker {
         flags.extend(["-C".into(), format!("linker={}", linker.display())]);
     }
     // Their own separator keeps a path with spaces whole; with a --target they are not for build scripts.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(cargo)
+}
+
+/// Whether a program is in one of the path's folders.
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn sysroot(toolchain: Option<&str>) -> Option<PathBuf> {

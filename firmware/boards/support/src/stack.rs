@@ -58,16 +58,17 @@ fn stack_pointer() -> usize {
     pointer & !3
 }
 
-/// First word that no static variable takes.
+/// Lowest address of the stack: the end of the static variables, or the begin of the RAM where flip-link put the
+/// variables above the stack.
 fn limit() -> usize {
     unsafe extern "C" {
-        /// End of the static variables: cortex-m-rt and riscv-rt.
-        #[cfg(not(feature = "esp"))]
-        static __sheap: u32;
-        /// End of the stack: esp-hal.
-        #[cfg(feature = "esp")]
-        #[link_name = "_stack_end"]
-        static __sheap: u32;
+        /// cortex-m-rt, esp-hal, flip-link.
+        #[cfg(any(target_arch = "arm", feature = "esp"))]
+        static _stack_end: u32;
+        /// riscv-rt, whose stack ends where a heap would begin.
+        #[cfg(not(any(target_arch = "arm", feature = "esp")))]
+        #[link_name = "__sheap"]
+        static _stack_end: u32;
     }
-    ((&raw const __sheap) as usize).next_multiple_of(4)
+    ((&raw const _stack_end) as usize).next_multiple_of(4)
 }
