@@ -11,13 +11,15 @@ import { createRequire } from 'node:module';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const [image, port, rttAddress, picture] = process.argv.slice(2);
 if (rttAddress === undefined) {
   console.error('usage: node scripts/rp2040.mjs IMAGE.uf2 PORT RTT_ADDRESS [OLED.pbm]');
   process.exit(2);
 }
-const tools = path.join(import.meta.dirname, '..', 'target', 'tools', 'package.json');
+const here = path.dirname(fileURLToPath(import.meta.url));
+const tools = path.join(here, '..', 'target', 'tools', 'package.json');
 const { ConsoleLogger, LogLevel, RP2040, USBCDC } = createRequire(tools)('rp2040js');
 
 const FLASH = 0x10000000;

@@ -2,8 +2,10 @@
 # Installs what building and emulating the firmware takes, where it is missing; never changes a
 # toolchain that rustup installed.
 #
+# The emulators: QEMU for Arm and RISC-V, and rp2040js (npm, into target/tools) for the Raspberry Pi Pico.
+#
 # With the embedded target in the active toolchain (rustup fetches it by itself, rust-toolchain.toml asks
-# for it) and QEMU on the path this does nothing. On a Debian machine whose rustup cannot fetch targets it
+# for it) and the emulators here this does nothing. On a Debian machine whose rustup cannot fetch targets it
 # installs Debian's rustc with its sources and links it as the rustup toolchain `debian`, which
 # `host device build` then uses by itself.
 set -euo pipefail
