@@ -5,6 +5,7 @@ use core::cell::RefCell;
 use critical_section::Mutex;
 use heapless::Deque;
 
+#[cfg(not(all(target_arch = "arm", feature = "semihosting")))]
 use crate::wait;
 
 /// Bytes that came while the loop was busy; the host waits for answers, so few ever do.
@@ -13,10 +14,20 @@ static RECEIVED: Mutex<RefCell<Deque<u8, 2048>>> = Mutex::new(RefCell::new(Deque
 /// Sleeps until a byte comes.
 pub fn next() -> u8 {
     loop {
-        let byte = critical_section::with(|section| RECEIVED.borrow_ref_mut(section).pop_front());
+        let byte = critical_section::with(|section| {
+            let byte = RECEIVED.borrow_ref_mut(section).pop_front();
+            // QEMU sleeps at WFI, not at WFE. A masked interrupt wakes the core from it, so none slips between
+            // the look and the sleep.
+            #[cfg(all(target_arch = "arm", feature = "semihosting"))]
+            if byte.is_none() {
+                cortex_m::asm::wfi();
+            }
+            byte
+        });
         if let Some(byte) = byte {
             return byte;
         }
+        #[cfg(not(all(target_arch = "arm", feature = "semihosting")))]
         wait::for_interrupt();
     }
 }
