@@ -8,8 +8,8 @@ use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Alignment, Text};
 use shared::protocol::Verdict;
 
-use super::fit;
 use super::result::{Result, percent};
+use super::{fit, welcome};
 
 /// Distance from the edges and between parts.
 const MARGIN: i32 = 8;
@@ -41,7 +41,10 @@ where
 {
     let width = target.bounding_box().size.width as i32;
     target.clear(BACKGROUND.into())?;
-    draw_thumbnail(target, result)?;
+    let corner = Point::new(MARGIN, MARGIN);
+    result.draw_thumbnail(target, corner, THUMBNAIL_SIDE, |_, [red, green, blue]| {
+        Rgb888::new(red, green, blue).into()
+    })?;
     let accent = match result.verdict {
         Verdict::Nothing => DIM,
         Verdict::Unsure => UNSURE,
@@ -83,10 +86,7 @@ where
 {
     target.clear(BACKGROUND.into())?;
     let size = target.bounding_box().size;
-    let (title, below) = match is_damaged {
-        false => ("Show me a garment", "network"),
-        true => ("Weights damaged", "flash the board again"),
-    };
+    let [title, below] = welcome::lines(is_damaged);
     let middle = Point::new(size.width as i32 / 2, size.height as i32 / 2);
     let large = MonoTextStyle::new(&FONT_10X20, TEXT.into());
     let small = MonoTextStyle::new(&FONT_8X13, DIM.into());
@@ -95,21 +95,6 @@ where
     let network = fit(network, size.width as usize / 8);
     Text::with_alignment(&network, middle + Point::new(0, 36), small, Alignment::Center).draw(target)?;
     Ok(())
-}
-
-fn draw_thumbnail<D>(target: &mut D, result: &Result<'_>) -> core::result::Result<(), D::Error>
-where
-    D: DrawTarget<Color = Rgb565>,
-{
-    let size = result.thumbnail_size(THUMBNAIL_SIDE);
-    let free = |taken: u32| (THUMBNAIL_SIDE as i32 - taken as i32) / 2;
-    let corner = Point::new(MARGIN + free(size.width), MARGIN + free(size.height));
-    let area = Rectangle::new(corner, size);
-    let colours = area.points().map(|point| {
-        let [red, green, blue] = result.thumbnail(size, point - corner);
-        Rgb888::new(red, green, blue).into()
-    });
-    target.fill_contiguous(&area, colours)
 }
 
 fn draw_bar<D>(

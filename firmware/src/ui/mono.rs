@@ -9,7 +9,7 @@ use embedded_graphics::text::{Alignment, Text};
 use shared::image::luma;
 
 use super::result::{Result, percent, round_zeros};
-use super::{SIZE, fit};
+use super::{SIZE, fit, welcome};
 
 /// Upper left corner of the thumbnail's place.
 const THUMBNAIL: Point = Point::new(0, 0);
@@ -35,7 +35,7 @@ where
     D: DrawTarget<Color = BinaryColor>,
 {
     target.clear(BinaryColor::Off)?;
-    draw_thumbnail(target, result)?;
+    result.draw_thumbnail(target, THUMBNAIL, THUMBNAIL_SIDE, dithered)?;
     let (name, mark) = result.title();
     let letters = name.chars().count() + mark.len();
     let room =
@@ -65,10 +65,7 @@ where
     D: DrawTarget<Color = BinaryColor>,
 {
     target.clear(BinaryColor::Off)?;
-    let (title, below) = match is_damaged {
-        false => ("Show me a garment", "network"),
-        true => ("Weights damaged", "flash the board again"),
-    };
+    let [title, below] = welcome::lines(is_damaged);
     let middle = SIZE.width as i32 / 2;
     let large = MonoTextStyle::new(&FONT_6X10, BinaryColor::On);
     let small = MonoTextStyle::new(&FONT_5X8, BinaryColor::On);
@@ -79,21 +76,11 @@ where
     Ok(())
 }
 
-fn draw_thumbnail<D>(target: &mut D, result: &Result<'_>) -> core::result::Result<(), D::Error>
-where
-    D: DrawTarget<Color = BinaryColor>,
-{
-    let size = result.thumbnail_size(THUMBNAIL_SIDE);
-    let free = |taken: u32| (THUMBNAIL_SIDE as i32 - taken as i32) / 2;
-    let corner = THUMBNAIL + Point::new(free(size.width), free(size.height));
-    let area = Rectangle::new(corner, size);
-    let dots = area.points().map(|point| {
-        let [red, green, blue] = result.thumbnail(size, point - corner);
-        let row = BAYER.get(point.y as usize % 4);
-        let threshold = row.and_then(|row| row.get(point.x as usize % 4)).copied().unwrap_or(0);
-        (luma(red, green, blue) > threshold * 16 + 8).into()
-    });
-    target.fill_contiguous(&area, dots)
+/// Whether a dot is lit for a colour: ordered dithering.
+fn dithered(dot: Point, [red, green, blue]: [u8; 3]) -> BinaryColor {
+    let row = BAYER.get(dot.y as usize % 4);
+    let threshold = row.and_then(|row| row.get(dot.x as usize % 4)).copied().unwrap_or(0);
+    (luma(red, green, blue) > threshold * 16 + 8).into()
 }
 
 fn draw_bar<D>(target: &mut D, top: i32, name: &str, share: u16) -> core::result::Result<(), D::Error>

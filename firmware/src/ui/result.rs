@@ -85,7 +85,7 @@ impl Result<'_> {
     }
 
     /// Red, green and blue of what is shown at a place of a thumbnail of `size` screen pixels.
-    pub(super) fn thumbnail(&self, size: Size, at: Point) -> [u8; 3] {
+    fn thumbnail(&self, size: Size, at: Point) -> [u8; 3] {
         let InputShape { height, width, channels } = self.input;
         let pixel =
             |along: i32, side: usize, on_screen: u32| along as usize * side / on_screen.max(1) as usize;
@@ -94,8 +94,27 @@ impl Result<'_> {
         if channels == 3 { [byte(0), byte(1), byte(2)] } else { [byte(0); 3] }
     }
 
+    /// Draws the picture in the middle of a square, enlarged a whole number of times or made smaller.
+    ///
+    /// * `corner`, `side`: of the square, in screen pixels.
+    /// * `colour`: what the target shows at a place of the screen for red, green and blue.
+    pub(super) fn draw_thumbnail<D: DrawTarget>(
+        &self,
+        target: &mut D,
+        corner: Point,
+        side: usize,
+        colour: impl Fn(Point, [u8; 3]) -> D::Color,
+    ) -> core::result::Result<(), D::Error> {
+        let size = self.thumbnail_size(side);
+        let free = |taken: u32| (side as i32 - taken as i32) / 2;
+        let corner = corner + Point::new(free(size.width), free(size.height));
+        let area = Rectangle::new(corner, size);
+        let colours = area.points().map(|point| colour(point, self.thumbnail(size, point - corner)));
+        target.fill_contiguous(&area, colours)
+    }
+
     /// Size of a thumbnail that fits a square: enlarged a whole number of times, or made smaller.
-    pub(super) fn thumbnail_size(&self, side: usize) -> Size {
+    fn thumbnail_size(&self, side: usize) -> Size {
         let InputShape { height, width, .. } = self.input;
         let longest = height.max(width).max(1);
         let zoom = side / longest;
@@ -127,7 +146,9 @@ where
     D::Color: From<Gray8>,
 {
     target.clear(Gray8::BLACK.into())?;
-    draw_thumbnail(target, result)?;
+    result.draw_thumbnail(target, THUMBNAIL, THUMBNAIL_SIDE, |_, [red, green, blue]| {
+        Gray8::new(luma(red, green, blue)).into()
+    })?;
     let (name, mark) = result.title();
     // The largest letters that fit; the smallest where none do.
     let letters = name.chars().count() + mark.len();
@@ -149,23 +170,6 @@ where
         draw_bar(target, top, result.name(class), result.share(class), rank == 0)?;
     }
     Ok(())
-}
-
-/// The picture in gray, enlarged a whole number of times or made smaller, in the middle of its place.
-fn draw_thumbnail<D>(target: &mut D, result: &Result<'_>) -> core::result::Result<(), D::Error>
-where
-    D: DrawTarget,
-    D::Color: From<Gray8>,
-{
-    let size = result.thumbnail_size(THUMBNAIL_SIDE);
-    let free = |taken: u32| (THUMBNAIL_SIDE as i32 - taken as i32) / 2;
-    let corner = THUMBNAIL + Point::new(free(size.width), free(size.height));
-    let area = Rectangle::new(corner, size);
-    let colours = area.points().map(|point| {
-        let [red, green, blue] = result.thumbnail(size, point - corner);
-        Gray8::new(luma(red, green, blue)).into()
-    });
-    target.fill_contiguous(&area, colours)
 }
 
 fn draw_bar<D>(

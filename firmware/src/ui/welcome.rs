@@ -25,7 +25,7 @@ where
     D: DrawTarget,
     D::Color: From<Gray8>,
 {
-    draw_lines(target, "Show me a garment", "network", network)
+    draw_lines(target, lines(false), network)
 }
 
 /// Draws that the network's constants in flash are damaged, and what to do.
@@ -37,10 +37,18 @@ where
     D: DrawTarget,
     D::Color: From<Gray8>,
 {
-    draw_lines(target, "Weights damaged", "flash the board again", network)
+    draw_lines(target, lines(true), network)
 }
 
-fn draw_lines<D>(target: &mut D, title: &str, below: &str, network: &str) -> Result<(), D::Error>
+/// What stands above the network's name: a title and a line below it.
+pub(super) fn lines(is_damaged: bool) -> [&'static str; 2] {
+    match is_damaged {
+        false => ["Show me a garment", "network"],
+        true => ["Weights damaged", "flash the board again"],
+    }
+}
+
+fn draw_lines<D>(target: &mut D, [title, below]: [&str; 2], network: &str) -> Result<(), D::Error>
 where
     D: DrawTarget,
     D::Color: From<Gray8>,

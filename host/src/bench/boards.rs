@@ -1,20 +1,21 @@
 //! Every board with several models: size of the image, and what the board's emulator makes of it.
 
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::dataset::Samples;
 use crate::device::DeviceError;
 use crate::device::board::Board;
 use crate::device::client::Client;
-use crate::device::emulator::{self, Emulator, INSTRUCTIONS_PER_SECOND};
+use crate::device::emulator::Emulator;
 use crate::device::estimate::{Built, Image, Run, cost_of, variable_bytes};
 use crate::device::{build, hil, image, size};
 use crate::evaluate::calibration::Confidence;
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options};
-use crate::quantize::quantized;
+use crate::quantize::network::FirmwareNetwork;
 
 /// Models that boards are measured with.
 pub const MODELS: [&str; 4] = ["nano", "small", "photo-mini", "photo"];
@@ -36,7 +37,7 @@ pub fn measure(board: &Board, dir: &ModelDir, options: Options, images: &Samples
             let is_thumb = board.target.starts_with("thumb");
             let bound = if is_thumb { Some(image::reach(&bytes)?.stack_bytes) } else { None };
             let run = match board.emulator() {
-                Some(_) => Some(run(board, &elf, dir, images)?),
+                Some(_) => Some(run(board, &elf, &network, images)?),
                 None => None,
             };
             let (flash_bytes, ram_bytes) = (size.flash_bytes, size.ram_bytes);
@@ -56,15 +57,6 @@ pub fn measure(board: &Board, dir: &ModelDir, options: Options, images: &Samples
     })
 }
 
-/// Emulated boards whose cores are counted, each with its core.
-pub const CORES: [(&str, &str); 5] = [
-    ("mps2-an385-v6m", "Cortex-M0+"),
-    ("mps2-an385", "Cortex-M3"),
-    ("mps2-an386", "Cortex-M4"),
-    ("mps2-an505", "Cortex-M33"),
-    ("riscv-virt", "RV32IMC"),
-];
-
 /// Counts the instructions of an inference on a board's core, by QEMU's virtual clock.
 ///
 /// # Errors
@@ -72,37 +64,29 @@ pub const CORES: [(&str, &str); 5] = [
 pub fn instructions(board: &Board, name: &str, plan: &NetworkPlan) -> Result<u64> {
     let elf = build::build_plan(board, plan, &format!("bench-{name}"), [0; 8], Confidence::default())?;
     let emulator = Emulator::start(board, &elf)?;
-    let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
-    let identity = client.hello()?;
-    let input = plan.network().quantized().task.input;
-    let picture = super::picture(input);
-    let answer = client.classify(input, &picture)?;
-    let reference = plan.network().logits(&quantized(&picture));
-    ensure!(answer.logits[..] == reference, "{name} on {}: the logits are not the reference's", board.name);
-    let seconds = f64::from(answer.ticks) / f64::from(identity.tick_hz.max(1));
-    Ok((seconds * INSTRUCTIONS_PER_SECOND).round() as u64)
+    let (answer, identity) = super::checked_answer(name, plan, &emulator)?;
+    let speed = hil::speed(&[answer], identity.tick_hz, board.qemu.is_some());
+    let instructions =
+        speed.instructions.with_context(|| format!("{}'s emulator counts none", board.name))?;
+    Ok(instructions.round() as u64)
 }
 
 fn is_too_large(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(DeviceError::TooLarge { .. } | DeviceError::Fit { .. }))
 }
 
-fn run(board: &Board, elf: &std::path::Path, dir: &ModelDir, images: &Samples) -> Result<Run> {
-    emulator::find(board)?;
+fn run(board: &Board, elf: &Path, network: &FirmwareNetwork, images: &Samples) -> Result<Run> {
     let emulator = Emulator::start(board, elf)?;
     let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
     let identity = client.hello()?;
     let answers = hil::collect(&mut client, images, 0..images.len(), &AtomicUsize::new(0))?;
-    let report = hil::compare(dir.name(), &dir.read_firmware()?, images, &answers);
-    let ticks =
-        answers.iter().map(|answer| f64::from(answer.ticks)).sum::<f64>() / images.len().max(1) as f64;
-    let seconds = ticks / f64::from(identity.tick_hz.max(1));
-    let is_counted = board.qemu.is_some();
+    let report = hil::compare(board.name.clone(), network, images, &answers);
+    let speed = hil::speed(&answers, identity.tick_hz, board.qemu.is_some());
     Ok(Run {
         images: report.images,
         mismatches: report.mismatches,
-        instructions: is_counted.then(|| (seconds * INSTRUCTIONS_PER_SECOND).round()),
-        microseconds: (!is_counted).then(|| (seconds * 1e6).round()),
+        instructions: speed.instructions.map(f64::round),
+        microseconds: speed.microseconds.map(f64::round),
         stack_bytes: report.stack_bytes.into(),
     })
 }

@@ -12,12 +12,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
-use shared::input::InputShape;
+use shared::protocol::Answer;
 
 use crate::dataset::drawn;
 use crate::device::board::Board;
 use crate::device::build::build_plan;
-use crate::device::client::Client;
+use crate::device::client::{Client, Identity};
 use crate::device::emulator::Emulator;
 use crate::device::{DeviceError, image};
 use crate::evaluate::calibration::Confidence;
@@ -134,17 +134,7 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     let plugin =
         format!("{},start={start},end={end},out={}{}", counter.display(), out.display(), addresses(&out));
     let emulator = Emulator::start_with(board, &elf, &["-plugin".into(), plugin])?;
-    let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
-    client.hello()?;
-    let input = plan.network().quantized().task.input;
-    let picture = picture(input);
-    let answer = client.classify(input, &picture)?;
-    let reference = plan.network().logits(&quantized(&picture));
-    ensure!(
-        answer.logits[..] == reference,
-        "{name}: the chip's logits {:?} are not the reference's {reference:?}",
-        answer.logits
-    );
+    let (answer, _) = checked_answer(name, plan, &emulator)?;
     let (own, calls) = read_counts(&out)?;
     let decisions = plan.decisions();
     let layers: Vec<StepCount> = if calls.len() == decisions.len() {
@@ -181,7 +171,9 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
         arena_bytes: plan.arena_bytes(),
         stack_bytes: answer.stack_bytes,
         stack_bound_bytes: reach.stack_bytes,
-        ram_bytes: plan.arena_bytes() + answer.stack_bytes as usize + input.len(),
+        ram_bytes: plan.arena_bytes()
+            + answer.stack_bytes as usize
+            + plan.network().quantized().task.input.len(),
         layers,
         faults: reach.faults,
         peers,
@@ -189,9 +181,23 @@ pub fn count(name: &str, plan: &NetworkPlan, counter: &Path) -> Result<NetworkCo
     })
 }
 
-/// The picture that is counted with: a drawn garment, repeated to the input's size.
-fn picture(input: InputShape) -> Vec<u8> {
-    drawn::samples(7, 1).image(0).iter().copied().cycle().take(input.len()).collect()
+/// Lets an emulated board classify the picture that is counted with: a drawn garment, repeated to the input's size.
+///
+/// # Errors
+/// Where it does not answer, or its logits are not the reference's.
+fn checked_answer(name: &str, plan: &NetworkPlan, emulator: &Emulator) -> Result<(Answer, Identity)> {
+    let mut client = Client::over_socket(emulator.uart.try_clone()?)?;
+    let identity = client.hello()?;
+    let input = plan.network().quantized().task.input;
+    let picture: Vec<u8> = drawn::samples(7, 1).image(0).iter().copied().cycle().take(input.len()).collect();
+    let answer = client.classify(input, &picture)?;
+    let reference = plan.network().logits(&quantized(&picture));
+    ensure!(
+        answer.logits[..] == reference,
+        "{name}: the chip's logits {:?} are not the reference's {reference:?}",
+        answer.logits
+    );
+    Ok((answer, identity))
 }
 
 /// Asks for executions by address, beside the counts, where `COUNT_ADDRESSES` is set.

@@ -9,7 +9,7 @@ use super::bench_train::TrainBenchArgs;
 use super::{DataArgs, Failure, print_json, print_line, remark, shown};
 use crate::bench::{self, NetworkCount, networks};
 use crate::device::board::Board;
-use crate::device::estimate::{self, Record};
+use crate::device::estimate::{self, CORES, Record};
 use crate::model_dir::ModelDir;
 use crate::plan::{NetworkPlan, Options, Profile};
 use crate::quantize::network::FirmwareNetwork;
@@ -61,13 +61,16 @@ impl BoardsArgs {
             return print_line(report::boards::markdown(&boards, &estimate::read_record()?).trim_end());
         }
         let mut record = Record { images: Vec::new() };
+        let with_images = |name: &str| {
+            let dir = ModelDir::new(&crate::project_root().join("models").join(name));
+            let test = self.data.load_for(&dir, &dir.task()?)?.test.take(self.images.max(1));
+            anyhow::Ok((dir, test))
+        };
+        let models = bench::boards::MODELS.into_iter().map(with_images).collect::<Result<Vec<_>>>()?;
         for board in &boards {
-            for name in bench::boards::MODELS {
-                let dir = ModelDir::new(&crate::project_root().join("models").join(name));
-                let task = dir.task()?;
-                let test = self.data.load_for(&dir, &task)?.test.take(self.images.max(1));
-                remark(format_args!("{} with {name}", board.name));
-                record.images.push(bench::boards::measure(board, &dir, Options::default(), &test)?);
+            for (dir, test) in &models {
+                remark(format_args!("{} with {}", board.name, dir.name()));
+                record.images.push(bench::boards::measure(board, dir, Options::default(), test)?);
             }
         }
         let differing: usize = record
@@ -149,8 +152,7 @@ impl KernelsArgs {
         let mut counts = Vec::new();
         for (name, network, is_model) in &networks {
             for &profile in &profiles {
-                let is_free = !is_model && profile == Profile::Speed;
-                let options = if is_free { Options::FASTEST } else { profile.into() };
+                let options = plan_options(*is_model, profile);
                 remark(format_args!("building and running {name}, {options}"));
                 let counted = bench::count(name, &NetworkPlan::new(network, options)?, &counter)?;
                 if !self.json {
@@ -176,18 +178,21 @@ impl KernelsArgs {
     }
 }
 
+/// Models have the profile's budget of constants, the benchmark's networks none for speed.
+fn plan_options(is_model: bool, profile: Profile) -> Options {
+    if !is_model && profile == Profile::Speed { Options::FASTEST } else { profile.into() }
+}
+
 /// Counts whole inferences on the cores that emulated boards have.
 fn count_cores(networks: &[(String, FirmwareNetwork, bool)], profiles: &[Profile], json: bool) -> Result<()> {
-    let boards = bench::boards::CORES.map(|(board, _)| Board::named(board));
-    let boards = boards.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let boards = CORES.iter().map(|core| Board::named(core.board)).collect::<Result<Vec<_>, _>>()?;
     let (mut rows, mut counts) = (Vec::new(), Vec::new());
     for (name, network, is_model) in networks {
         for &profile in profiles {
-            let is_free = !is_model && profile == Profile::Speed;
-            let options = if is_free { Options::FASTEST } else { profile.into() };
+            let options = plan_options(*is_model, profile);
             let plan = NetworkPlan::new(network, options)?;
             let mut row = vec![name.clone(), options.to_string()];
-            for (board, (_, core)) in boards.iter().zip(bench::boards::CORES) {
+            for (board, core) in boards.iter().zip(CORES.iter().map(|core| core.name)) {
                 remark(format_args!("building and running {name}, {options}, on {core}"));
                 let instructions = bench::boards::instructions(board, name, &plan)?;
                 row.push(format!("{:.3} M", instructions as f64 / 1e6));
@@ -201,7 +206,7 @@ fn count_cores(networks: &[(String, FirmwareNetwork, bool)], profiles: &[Profile
     if json {
         return print_json(&serde_json::json!({ "counts": counts }));
     }
-    let cores = bench::boards::CORES.map(|(_, core)| core);
+    let cores = CORES.iter().map(|core| core.name);
     let head: Vec<&str> = ["network", "plan"].into_iter().chain(cores).collect();
     print_line(table::format(&head, &rows).trim_end())
 }

@@ -23,7 +23,8 @@ use crate::dataset::Samples;
 use crate::dataset::photo::Photo;
 use crate::device::board::Board;
 use crate::device::client::{Client, Identity, frame_limit};
-use crate::device::emulator::{Emulator, INSTRUCTIONS_PER_SECOND, Process};
+use crate::device::emulator::{Emulator, Process};
+use crate::device::hil::Speed;
 use crate::device::log::Line;
 use crate::device::monitor::Monitor;
 use crate::device::{DeviceError, hil, port};
@@ -279,7 +280,7 @@ fn run_one(args: &RunArgs) -> Result<()> {
             "verdict": verdict_name(answer.verdict),
             "logits": answer.logits,
             "mismatches": report.mismatches,
-            "instructions": instructions(&args.link, &args.target.board()?, &device.identity, std::slice::from_ref(&answer)),
+            "instructions": speed(&args.link, &args.target, &device.identity, std::slice::from_ref(&answer))?.instructions,
         }))?;
     } else {
         let said = match answer.verdict {
@@ -342,10 +343,8 @@ fn run_all(args: &HilArgs) -> Result<()> {
     let (answers, identity) = collect(args, elf.as_deref(), &dir, &test, jobs)?;
     let mut report = hil::compare(dir.name(), &network, &test, &answers);
     report.seconds = started.elapsed().as_secs_f64();
-    report.instructions_per_image = instructions(&args.link, &args.target.board()?, &identity, &answers);
-    if report.instructions_per_image.is_none() {
-        report.microseconds_per_image = Some(mean_ticks(&answers) * 1e6 / f64::from(identity.tick_hz));
-    }
+    let speed = speed(&args.link, &args.target, &identity, &answers)?;
+    (report.instructions_per_image, report.microseconds_per_image) = (speed.instructions, speed.microseconds);
     report.kernels = identity.kernels;
     if args.link.port.is_none() && args.link.elf.is_none() {
         report.profile = args.target.plan.options().to_string();
@@ -437,15 +436,10 @@ fn show_boot(device: &Connected) {
     }
 }
 
-fn mean_ticks(answers: &[Answer]) -> f64 {
-    answers.iter().map(|answer| f64::from(answer.ticks)).sum::<f64>() / answers.len().max(1) as f64
-}
-
-/// Instructions of one inference: virtual time is a nanosecond an instruction in the emulator.
-fn instructions(link: &LinkArgs, board: &Board, identity: &Identity, answers: &[Answer]) -> Option<f64> {
-    let per_tick = INSTRUCTIONS_PER_SECOND / f64::from(identity.tick_hz.max(1));
-    let are_counted = link.port.is_none() && board.qemu.is_some();
-    are_counted.then(|| mean_ticks(answers) * per_tick)
+/// What an inference took on a device; only QEMU counts instructions.
+fn speed(args: &LinkArgs, target: &TargetArgs, identity: &Identity, answers: &[Answer]) -> Result<Speed> {
+    let counts_instructions = args.port.is_none() && target.board()?.qemu.is_some();
+    Ok(hil::speed(answers, identity.tick_hz, counts_instructions))
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {

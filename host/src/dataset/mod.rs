@@ -13,6 +13,7 @@ pub mod idx;
 pub mod locate;
 pub mod photo;
 pub mod pictures;
+pub mod ppm;
 pub mod split;
 pub mod strangers;
 pub mod table;

@@ -5,16 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::DeviceError;
 
 /// A board, as its package describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Board {
     /// Name of the package.
-    #[serde(skip_deserializing)]
+    #[serde(skip)]
     pub name: String,
     /// What it is, in a few words.
     pub about: String,
@@ -36,30 +37,30 @@ pub struct Board {
     /// What it shows answers on.
     pub screen: String,
     /// The emulator that has it, where one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub qemu: Option<Qemu>,
     /// The emulator in JavaScript that has it, where one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub script: Option<Script>,
     /// Name of the chip in probe-rs, for boards with a debugger.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub probe_rs: Option<String>,
     /// Name of the chip in espflash, for boards of Espressif.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub espflash: Option<String>,
     /// How the board takes an image as a file on a drive, where it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub uf2: Option<Uf2>,
     /// `vendor:product` of the USB device that its port belongs to, four hexadecimal digits each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub usb_ids: Vec<String>,
     /// Flags of the compiler, such as `-C target-cpu=cortex-m33`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub rustflags: Vec<String>,
 }
 
 /// How an emulator in JavaScript runs a board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
     /// What `node` runs, in the project's folder: `SCRIPT IMAGE.uf2 PORT RTT_ADDRESS`.
@@ -76,7 +77,7 @@ impl Script {
 }
 
 /// A board whose boot loader shows itself as a drive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Uf2 {
     /// Family of the chip, as [`uf2`](super::uf2) knows it.
@@ -88,7 +89,7 @@ pub struct Uf2 {
 }
 
 /// How the host talks to a board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// A serial port at 115,200 baud.
@@ -98,7 +99,7 @@ pub enum Link {
 }
 
 /// How QEMU runs a board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Qemu {
     /// Program, such as `qemu-system-arm`.
@@ -109,7 +110,7 @@ pub struct Qemu {
     #[serde(default)]
     pub has_screen: bool,
     /// Further arguments of the machine.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub arguments: Vec<String>,
 }
 
@@ -132,12 +133,21 @@ pub fn workspace() -> PathBuf {
 }
 
 impl Board {
-    /// Reads all boards of the project, by name.
+    /// Returns all boards of the project, by name; they are read once a process.
     ///
     /// # Errors
     /// [`DeviceError::Missing`] where cargo does not run, [`DeviceError::Board`] with the file where a board's
     /// description is damaged.
     pub fn all() -> Result<Vec<Self>, DeviceError> {
+        static BOARDS: OnceLock<Vec<Board>> = OnceLock::new();
+        if let Some(boards) = BOARDS.get() {
+            return Ok(boards.clone());
+        }
+        let boards = Self::read_all()?;
+        Ok(BOARDS.get_or_init(|| boards).clone())
+    }
+
+    fn read_all() -> Result<Vec<Self>, DeviceError> {
         let missing = |problem: String| DeviceError::Missing(format!("cargo metadata: {problem}"));
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"])

@@ -154,9 +154,7 @@ fn qemu(qemu: &Qemu, elf: &Path, port: u16, monitor: Option<u16>) -> Command {
 
 fn node(board: &Board, script: &Script, elf: &Path, bytes: &[u8], port: u16) -> Result<Command, DeviceError> {
     let way = board.uf2.as_ref().ok_or_else(|| DeviceError::Missing(format!("{} has no UF2", board.name)))?;
-    let image = elf.with_extension("uf2");
-    crate::files::write_if_changed(&image, &uf2::from_elf(bytes, way.family)?)
-        .map_err(|error| DeviceError::Missing(format!("{error:#}")))?;
+    let (image, _) = uf2::beside(elf, way.family)?;
     let control_block = size::symbol(bytes, "_SEGGER_RTT")?;
     let mut command = Command::new("node");
     command.arg(crate::project_root().join(&script.path)).arg(&image);

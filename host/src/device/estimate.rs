@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::DeviceError;
 use super::board::Board;
 use super::size::Size;
-use crate::plan::{NetworkPlan, cost};
+use crate::plan::NetworkPlan;
 
 /// Bytes of stack kept free beside the deepest measured use: what interrupts and the loop around take.
 const STACK_RESERVE: u64 = 1024;
@@ -122,32 +122,34 @@ pub fn variable_bytes(plan: &NetworkPlan) -> u64 {
 
 /// Instructions of a plan by the cost model of Armv7E-M.
 pub fn cost_of(plan: &NetworkPlan) -> u64 {
-    plan.with_steps(|steps| steps.iter().map(|step| cost::instructions(&step.operator) as u64).sum())
+    plan.decisions().iter().map(|decision| decision.estimate as u64).sum()
 }
 
-/// The emulated board whose core executes what the board's does.
-fn twin(board: &Board) -> &'static str {
-    match (board.core.as_str(), board.target.as_str()) {
-        (_, "thumbv6m-none-eabi") => "mps2-an385-v6m",
-        (_, "thumbv7m-none-eabi") => "mps2-an385",
-        ("Cortex-M33", _) => "mps2-an505",
-        (_, target) if target.starts_with("riscv32") => "riscv-virt",
-        _ => "mps2-an386",
-    }
+/// A core that boards have.
+#[derive(Debug)]
+pub struct Core {
+    /// Name.
+    pub name: &'static str,
+    /// How the Rust targets of its boards begin.
+    target: &'static str,
+    /// The emulated board that executes what the core does.
+    pub board: &'static str,
+    /// Cycles that an instruction takes, for the model of time.
+    cycles_an_instruction: f64,
 }
 
-/// Cycles an instruction takes on a core, for the model.
+/// The cores that are counted.
 ///
-/// Cortex-M3, M4 and M33: what the counter of docs/kernels.md finds for the committed models on a Cortex-M4
+/// Cycles of Cortex-M3, M4 and M33: what the counter of docs/kernels.md finds for the committed models on a Cortex-M4
 /// without wait states. Cortex-M0+: what rp2040js counts for `nano`. RV32IMC: loads and taken branches take two
 /// (ESP32-C3 technical reference manual, 1.2), which the portable kernels are a third of.
-fn cycles_an_instruction(board: &Board) -> f64 {
-    match twin(board) {
-        "mps2-an385-v6m" => 1.39,
-        "riscv-virt" => 1.33,
-        _ => 1.37,
-    }
-}
+pub const CORES: [Core; 5] = [
+    Core { name: "Cortex-M0+", target: "thumbv6m-", board: "mps2-an385-v6m", cycles_an_instruction: 1.39 },
+    Core { name: "Cortex-M3", target: "thumbv7m-", board: "mps2-an385", cycles_an_instruction: 1.37 },
+    Core { name: "Cortex-M4", target: "thumbv7em-", board: "mps2-an386", cycles_an_instruction: 1.37 },
+    Core { name: "Cortex-M33", target: "thumbv8m.main-", board: "mps2-an505", cycles_an_instruction: 1.37 },
+    Core { name: "RV32IMC", target: "riscv32", board: "riscv-virt", cycles_an_instruction: 1.33 },
+];
 
 /// Estimates what a plan takes of a board.
 ///
@@ -163,10 +165,11 @@ pub fn estimate(board: &Board, plan: &NetworkPlan, record: &Record) -> Result<Es
     let code = built().map(|(image, built)| built.flash_bytes.saturating_sub(image.constant_bytes)).max();
     let fixed = built().map(|(image, built)| built.ram_bytes.saturating_sub(image.variable_bytes)).max();
     let (code, fixed) = (code.with_context(unknown)?, fixed.with_context(unknown)?);
+    let core = CORES.iter().find(|core| board.target.starts_with(core.target)).with_context(unknown)?;
     let twins: Vec<(u64, &Run)> = record
         .images
         .iter()
-        .filter(|image| image.board == twin(board))
+        .filter(|image| image.board == core.board)
         .filter_map(|image| Some((image.cost, image.built.as_ref()?.run.as_ref()?)))
         .collect();
     let stack = twins.iter().map(|(_, run)| run.stack_bytes).max().with_context(unknown)?;
@@ -187,7 +190,7 @@ pub fn estimate(board: &Board, plan: &NetworkPlan, record: &Record) -> Result<Es
         ram_limit: board.ram_bytes,
         stack_bytes,
         instructions: instructions as u64,
-        model_ms: 1e3 * instructions * cycles_an_instruction(board) / f64::from(board.clock_hz),
+        model_ms: 1e3 * instructions * core.cycles_an_instruction / f64::from(board.clock_hz),
     })
 }
 

@@ -46,12 +46,7 @@ impl Choice {
     /// # Errors
     /// [`DeviceError::Missing`] where the board cannot be flashed, or not that way.
     pub fn method(&self, board: &Board) -> Result<Method, DeviceError> {
-        let ways = [
-            (Method::Uf2, board.uf2.is_some()),
-            (Method::Espflash, board.espflash.is_some()),
-            (Method::ProbeRs, board.probe_rs.is_some()),
-        ];
-        let possible: Vec<Method> = ways.into_iter().filter(|way| way.1).map(|way| way.0).collect();
+        let possible = Method::ways(board);
         match (self.method, &possible[..]) {
             (_, []) => Err(DeviceError::Missing(format!(
                 "{} is no board that one can buy: use --emulate with `device run` or `device hil`",
@@ -73,6 +68,16 @@ impl Choice {
 }
 
 impl Method {
+    /// Returns the ways to flash a board, the one that needs least first.
+    pub fn ways(board: &Board) -> Vec<Self> {
+        let ways = [
+            (Self::Uf2, board.uf2.is_some()),
+            (Self::Espflash, board.espflash.is_some()),
+            (Self::ProbeRs, board.probe_rs.is_some()),
+        ];
+        ways.into_iter().filter(|way| way.1).map(|way| way.0).collect()
+    }
+
     /// Returns its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -112,11 +117,7 @@ fn onto_drive(
     choice: &Choice,
     mut say: impl FnMut(&str),
 ) -> Result<(), DeviceError> {
-    let bytes =
-        std::fs::read(elf).map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
-    let file = uf2::from_elf(&bytes, way.family)?;
-    let kept = elf.with_extension("uf2");
-    crate::files::write_whole(&kept, &file).map_err(|error| DeviceError::Missing(format!("{error:#}")))?;
+    let (kept, file) = uf2::beside(elf, way.family)?;
     say(&format!("made {} ({} bytes)", kept.display(), file.len()));
     let drive = find_drive(board, way, choice, &mut say)?;
     let target = drive.join("garments.uf2");

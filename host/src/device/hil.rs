@@ -8,6 +8,7 @@ use shared::protocol::Answer;
 
 use super::DeviceError;
 use super::client::Client;
+use super::emulator::INSTRUCTIONS_PER_SECOND;
 use crate::dataset::Samples;
 use crate::dataset::identity::hex;
 use crate::quantize::network::FirmwareNetwork;
@@ -56,6 +57,29 @@ pub struct Mismatch {
     pub device: Vec<i32>,
     /// The desktop's logits.
     pub desktop: Vec<i32>,
+}
+
+/// What an inference takes, mean over answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed {
+    /// Instructions, where the device's clock counts them.
+    pub instructions: Option<f64>,
+    /// Microseconds, where it counts time.
+    pub microseconds: Option<f64>,
+}
+
+/// Reads a device's ticks.
+///
+/// * `tick_hz`: frequency of its clock.
+/// * `counts_instructions`: whether virtual time is a nanosecond an instruction, as in QEMU here.
+pub fn speed(answers: &[Answer], tick_hz: u32, counts_instructions: bool) -> Speed {
+    let ticks =
+        answers.iter().map(|answer| f64::from(answer.ticks)).sum::<f64>() / answers.len().max(1) as f64;
+    let hz = f64::from(tick_hz.max(1));
+    Speed {
+        instructions: counts_instructions.then(|| ticks * (INSTRUCTIONS_PER_SECOND / hz)),
+        microseconds: (!counts_instructions).then(|| ticks * 1e6 / hz),
+    }
 }
 
 /// Sends images `range` of `samples` and returns the answers; counts each in `done`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::DeviceError;
 use crate::dataset::photo::Photo;
+use crate::dataset::ppm;
 
 /// How long QEMU may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,23 +83,10 @@ fn read_ppm(path: &Path) -> Result<Photo, DeviceError> {
     parse_ppm(&bytes).ok_or_else(|| talk("its picture is no PPM"))
 }
 
-/// Reads `P6 WIDTH HEIGHT 255` and the pixels behind one white space.
-fn parse_ppm(bytes: &[u8]) -> Option<Photo> {
-    let mut fields = Vec::new();
-    let mut at = 0;
-    while fields.len() < 4 {
-        let length = bytes.get(at..)?.iter().position(u8::is_ascii_whitespace)?;
-        if length > 0 {
-            fields.push(std::str::from_utf8(&bytes[at..at + length]).ok()?);
-        }
-        at += length + 1;
-    }
-    let [magic, width, height, most] = fields[..] else { return None };
-    let (width, height): (usize, usize) = (width.parse().ok()?, height.parse().ok()?);
-    let rgb = bytes.get(at..)?.to_vec();
-    let is_whole =
-        (magic, most) == ("P6", "255") && rgb.len() == width.checked_mul(height)?.checked_mul(3)?;
-    is_whole.then_some(Photo { width, height, rgb })
+/// Reads the one picture that the bytes are, and nothing behind it.
+fn parse_ppm(mut bytes: &[u8]) -> Option<Photo> {
+    let photo = ppm::read(&mut bytes).ok().flatten()?;
+    bytes.is_empty().then_some(photo)
 }
 
 #[cfg(test)]

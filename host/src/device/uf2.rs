@@ -3,6 +3,8 @@
 //! Blocks of 512 bytes, each with 256 bytes of the image and the address where they go. Source: Microsoft, *USB
 //! Flashing Format*, <https://github.com/microsoft/uf2>; family numbers from its `utils/uf2families.json`.
 
+use std::path::{Path, PathBuf};
+
 use object::read::elf::ProgramHeader;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,20 @@ impl Family {
             Self::Rp2350ArmS => 0xe48b_ff59,
         }
     }
+}
+
+/// Writes an image's UF2 file beside it; returns its path and contents.
+///
+/// # Errors
+/// Those of [`from_elf`], and [`DeviceError::Missing`] with the path where a file cannot be read or written.
+pub fn beside(elf: &Path, family: Family) -> Result<(PathBuf, Vec<u8>), DeviceError> {
+    let bytes =
+        std::fs::read(elf).map_err(|error| DeviceError::Missing(format!("{}: {error}", elf.display())))?;
+    let file = from_elf(&bytes, family)?;
+    let path = elf.with_extension("uf2");
+    crate::files::write_if_changed(&path, &file)
+        .map_err(|error| DeviceError::Missing(format!("{error:#}")))?;
+    Ok((path, file))
 }
 
 /// Turns a linked image into a UF2 file.

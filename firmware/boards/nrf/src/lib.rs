@@ -3,8 +3,8 @@
 
 use board_support::clock::Cycles;
 use board_support::display::Display;
+use board_support::serial;
 use board_support::serve::{self, Lent};
-use board_support::wait::block_on;
 use embassy_nrf::buffered_uarte::{BufferedUarte, InterruptHandler};
 use embassy_nrf::config::HfclkSource;
 use embassy_nrf::gpio::AnyPin;
@@ -57,14 +57,8 @@ pub fn run(name: &str, serial: Serial, display: impl Display) -> ! {
     let (received, sent) = (RECEIVED.take(), SENT.take());
     let uart =
         BufferedUarte::new(uarte, timer, ppi.0, ppi.1, ppi.2, rx, tx, Interrupts, config, received, sent);
-    let (mut rx, mut tx) = uart.split();
-    let receive = move || {
-        let mut byte = [0];
-        // Bytes that came while the buffer was full are lost, and their frame's CRC tells.
-        while !matches!(block_on(rx.read(&mut byte)), Ok(1)) {}
-        byte[0]
-    };
-    let send = move |byte| while !matches!(block_on(tx.write(&[byte])), Ok(1)) {};
+    let (rx, tx) = uart.split();
+    let (receive, send) = (serial::receiver(rx), serial::sender(tx));
     let clock = Cycles::new(CLOCK_HZ);
     serve::serve(APP.take(), Lent { board: name, clock, receive, send, display, camera: None })
 }

@@ -7,8 +7,8 @@
 
 use board_support::clock::Cycles;
 use board_support::display::{Leds, Oled};
+use board_support::serial;
 use board_support::serve::{self, Lent};
-use board_support::wait::block_on;
 use embassy_stm32::bind_interrupts;
 use embassy_stm32::gpio::{Level, Output, Speed};
 use embassy_stm32::i2c::{self, I2c};
@@ -18,7 +18,6 @@ use embassy_stm32::rcc::{
 };
 use embassy_stm32::time::Hertz;
 use embassy_stm32::usart::{BufferedInterruptHandler, BufferedUart, Config};
-use embedded_io_async::{Read, Write};
 use firmware::app::App;
 use firmware::model::Model;
 use static_cell::ConstStaticCell;
@@ -45,14 +44,8 @@ fn main() -> ! {
     let uart =
         BufferedUart::new(chip.USART2, chip.PA3, chip.PA2, sent, received, Interrupts, Config::default())
             .expect("the UART can do 115,200 baud");
-    let (mut tx, mut rx) = uart.split();
-    let receive = move || {
-        let mut byte = [0];
-        // Bytes that came while the buffer was full are lost, and their frame's CRC tells.
-        while !matches!(block_on(Read::read(&mut rx, &mut byte)), Ok(1)) {}
-        byte[0]
-    };
-    let send = move |byte| while !matches!(block_on(Write::write(&mut tx, &[byte])), Ok(1)) {};
+    let (tx, rx) = uart.split();
+    let (receive, send) = (serial::receiver(rx), serial::sender(tx));
     let clock = Cycles::new(CLOCK_HZ);
     let (board, display) = (env!("CARGO_PKG_NAME"), (leds, oled));
     serve::serve(APP.take(), Lent { board, clock, receive, send, display, camera: None })

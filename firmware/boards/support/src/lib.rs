@@ -12,6 +12,8 @@
 pub mod clock;
 pub mod display;
 pub mod queue;
+#[cfg(feature = "serial")]
+pub mod serial;
 pub mod serve;
 pub mod stack;
 pub mod wait;

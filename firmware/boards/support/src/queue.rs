@@ -5,9 +5,6 @@ use core::cell::RefCell;
 use critical_section::Mutex;
 use heapless::Deque;
 
-#[cfg(not(all(target_arch = "arm", feature = "semihosting")))]
-use crate::wait;
-
 /// Bytes that came while the loop was busy; the host waits for answers, so few ever do.
 static RECEIVED: Mutex<RefCell<Deque<u8, 2048>>> = Mutex::new(RefCell::new(Deque::new()));
 
@@ -16,9 +13,9 @@ pub fn next() -> u8 {
     loop {
         let byte = critical_section::with(|section| {
             let byte = RECEIVED.borrow_ref_mut(section).pop_front();
-            // QEMU sleeps at WFI, not at WFE. A masked interrupt wakes the core from it, so none slips between
-            // the look and the sleep.
-            #[cfg(all(target_arch = "arm", feature = "semihosting"))]
+            // A masked interrupt wakes the core from WFI, so none slips between the look and the sleep. On other
+            // cores the loop looks again at once.
+            #[cfg(target_arch = "arm")]
             if byte.is_none() {
                 cortex_m::asm::wfi();
             }
@@ -27,8 +24,6 @@ pub fn next() -> u8 {
         if let Some(byte) = byte {
             return byte;
         }
-        #[cfg(not(all(target_arch = "arm", feature = "semihosting")))]
-        wait::for_interrupt();
     }
 }
 

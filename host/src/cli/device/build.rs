@@ -29,14 +29,9 @@ impl BuildArgs {
         }
         let board = self.target.board()?;
         let elf = build::build(&board, &ModelDir::new(&self.target.model), self.target.plan.options())?;
-        let bytes = std::fs::read(&elf)?;
-        let size = size::of(&bytes)?;
+        let size = size::of(&std::fs::read(&elf)?)?;
         let uf2 = match &board.uf2 {
-            Some(way) => {
-                let path = elf.with_extension("uf2");
-                crate::files::write_whole(&path, &uf2::from_elf(&bytes, way.family)?)?;
-                Some(path)
-            }
+            Some(way) => Some(uf2::beside(&elf, way.family)?.0),
             None => None,
         };
         if self.json {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::{print_json, print_line};
 use crate::device::board::{Board, Link};
+use crate::device::flash::Method;
 use crate::device::port;
 use crate::report::table;
 
@@ -67,13 +68,12 @@ impl ListArgs {
 }
 
 /// Ways to flash a board, the one that needs least first.
-pub(in crate::cli) fn flashed_by(board: &Board) -> Vec<&'static str> {
-    let ways = [
-        (board.uf2.is_some(), "UF2"),
-        (board.espflash.is_some(), "espflash"),
-        (board.probe_rs.is_some(), "probe-rs"),
-    ];
-    ways.into_iter().filter(|way| way.0).map(|way| way.1).collect()
+fn flashed_by(board: &Board) -> Vec<&'static str> {
+    let names = Method::ways(board).into_iter().map(|way| match way {
+        Method::Uf2 => "UF2",
+        other => other.name(),
+    });
+    names.collect()
 }
 
 fn link(board: &Board) -> &'static str {

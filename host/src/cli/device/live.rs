@@ -1,10 +1,10 @@
 //! `host device live`: a stream of pictures to the board, thumbnail and answer in the terminal.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use shared::input::InputShape;
 use shared::protocol::{Answer, Verdict};
@@ -12,6 +12,7 @@ use shared::protocol::{Answer, Verdict};
 use super::{LinkArgs, TargetArgs, send_photograph, side_of_frames};
 use crate::cli::{Failure, print_line, remark, shown, terminal};
 use crate::dataset::photo::{self, Photo};
+use crate::dataset::ppm;
 use crate::device::DeviceError;
 use crate::evaluate::calibration::softmax;
 use crate::model_dir::ModelDir;
@@ -129,7 +130,7 @@ impl Source {
         let path = Path::new(from);
         match from {
             "-" => {
-                let reader: Box<dyn BufRead> = Box::new(BufReader::new(std::io::stdin()));
+                let reader: Box<dyn BufRead> = Box::new(BufReader::new(io::stdin()));
                 Ok(Self::Stream { reader, number: 0, _program: None })
             }
             _ if path.is_dir() => {
@@ -179,7 +180,7 @@ impl Source {
                 Ok(None)
             }
             Self::Stream { reader, number, .. } => {
-                let photo = read_ppm(reader)?;
+                let photo = ppm::read(reader).map_err(bad_stream)?;
                 *number += 1;
                 Ok(photo.map(|photo| (format!("picture {number}"), photo)))
             }
@@ -187,66 +188,14 @@ impl Source {
     }
 }
 
-/// Reads the next binary PPM of a stream: `P6 WIDTH HEIGHT 255`, one white space, pixels; `None` at its end.
-fn read_ppm(reader: &mut dyn BufRead) -> Result<Option<Photo>> {
-    const LARGEST: usize = 16_384;
-    let Some(magic) = word(reader)? else { return Ok(None) };
-    let no_ppm = || Failure::Usage("standard input is no stream of binary PPM pictures (P6, 8 bits)".into());
-    if magic != "P6" {
-        bail!(no_ppm());
-    }
-    let mut fields = [0usize; 3];
-    for field in &mut fields {
-        *field = word(reader)?.and_then(|text| text.parse().ok()).ok_or_else(no_ppm)?;
-    }
-    let [width, height, most] = fields;
-    if most != 255 || !(1..=LARGEST).contains(&width) || !(1..=LARGEST).contains(&height) {
-        bail!(no_ppm());
-    }
-    let mut rgb = vec![0; 3 * width * height];
-    reader.read_exact(&mut rgb).context("the last picture of the stream is cut off")?;
-    Ok(Some(Photo { width, height, rgb }))
-}
-
-/// Reads a word and the one white space behind it; lines that begin with `#` are remarks.
-fn word(reader: &mut dyn BufRead) -> Result<Option<String>> {
-    let mut text = String::new();
-    loop {
-        let mut byte = [0];
-        if reader.read(&mut byte)? == 0 {
-            return Ok((!text.is_empty()).then_some(text));
+/// What a person is told of a stream that cannot be read.
+fn bad_stream(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::InvalidData => {
+            let problem = "standard input is no stream of binary PPM pictures (P6, 8 bits)";
+            Failure::Usage(problem.into()).into()
         }
-        match byte[0] {
-            b'#' if text.is_empty() => {
-                let mut remark = Vec::new();
-                reader.read_until(b'\n', &mut remark)?;
-            }
-            letter if letter.is_ascii_whitespace() => {
-                if !text.is_empty() {
-                    return Ok(Some(text));
-                }
-            }
-            _ if text.len() >= 16 => return Ok(Some(text)),
-            letter => text.push(char::from(letter)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_s_pictures_come_one_after_the_other() {
-        let bytes =
-            [&b"P6\n# by ffmpeg\n2 1\n255\n"[..], &[1, 2, 3, 4, 5, 6], b"P6 1 1 255\n", &[7, 8, 9]].concat();
-        let mut reader = &bytes[..];
-        let first = read_ppm(&mut reader).unwrap().unwrap();
-        assert_eq!((first.width, first.height, &first.rgb[..]), (2, 1, &[1, 2, 3, 4, 5, 6][..]));
-        assert_eq!(read_ppm(&mut reader).unwrap().unwrap().rgb, [7, 8, 9]);
-        assert!(read_ppm(&mut reader).unwrap().is_none());
-        for bad in [&b"P5 1 1 255 a"[..], b"P6 1 1 65535 aaaaaa", b"P6 0 1 255 ", b"P6 1 1 255 a", b"hello"] {
-            assert!(read_ppm(&mut &bad[..]).is_err(), "{bad:?}");
-        }
+        ErrorKind::UnexpectedEof => anyhow!("the last picture of the stream is cut off"),
+        _ => error.into(),
     }
 }
