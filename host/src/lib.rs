@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod device;
 pub mod evaluate;
 pub mod files;
+pub mod import;
 pub mod model_dir;
 pub mod onnx;
 pub mod plan;

@@ -84,7 +84,12 @@ impl CodegenArgs {
 
 /// Writes both generated files into `out`; returns their paths.
 pub(super) fn write(plan: &NetworkPlan, dir: &ModelDir, out: &Path) -> Result<[PathBuf; 2]> {
-    let generated = generate(plan, &dir.name(), dir.network_hash()?, dir.confidence()?);
+    write_as(plan, dir, out, &dir.name())
+}
+
+/// Writes both generated files for a model that will be called `name`.
+pub(super) fn write_as(plan: &NetworkPlan, dir: &ModelDir, out: &Path, name: &str) -> Result<[PathBuf; 2]> {
+    let generated = generate(plan, name, dir.network_hash()?, dir.confidence()?);
     let paths = [out.join(SOURCE_FILE), out.join(WEIGHTS_FILE)];
     crate::files::write_if_changed(&paths[0], generated.source.as_bytes())?;
     crate::files::write_if_changed(&paths[1], &generated.weights)?;

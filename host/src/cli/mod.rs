@@ -10,6 +10,7 @@ mod doctor;
 mod estimate;
 mod evaluate;
 mod export;
+mod import;
 mod models;
 mod predict;
 mod program;
@@ -81,6 +82,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Write the float ONNX file again and prove that it says what was trained
     Export(export::ExportArgs),
+    /// Make a model folder of somebody's ONNX file: read exactly, quantized, compared
+    Import(import::ImportArgs),
     /// Write the int8 ONNX file from the float one
     Quantize(quantize::QuantizeArgs),
     /// Generate the firmware's network from the int8 ONNX file
@@ -222,6 +225,7 @@ pub fn run() -> u8 {
         Command::Data(command) => command.run(),
         Command::Train(args) => args.run(),
         Command::Export(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Quantize(args) => args.run(),
         Command::Codegen(args) => args.run(),
         Command::Verify(args) => args.run(),

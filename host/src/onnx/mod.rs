@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`proto`] | protobuf types and small helpers over them |
 //! | [`float`] | float ONNX → plain layers, batch norm folded |
+//! | [`write`] | plain layers → float ONNX |
 //! | [`int8`] | quantized network ⇄ int8 ONNX in QDQ form |
 //!
 //! The float file is written by `train::export`; running files is `runtime`'s.
@@ -11,6 +12,7 @@
 pub mod float;
 pub mod int8;
 pub mod proto;
+pub mod write;
 
 use std::path::PathBuf;
 
@@ -40,6 +42,16 @@ pub enum OnnxError {
         /// The node's name or operator.
         node: String,
         /// What about it.
+        problem: String,
+    },
+    /// Somebody's ONNX model, with something that cannot be computed exactly.
+    #[error("{file}: {node}: {problem}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The node with its operator, the input or the output.
+        node: String,
+        /// What about it, and what to export instead.
         problem: String,
     },
 }

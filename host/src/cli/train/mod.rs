@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-pub(super) use options::TrainArgs;
+pub(super) use options::{TrainArgs, input_shape};
 
 use super::progress::Progress;
 use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};

@@ -110,7 +110,7 @@ pub(in crate::cli) struct TrainArgs {
 }
 
 /// Reads `40x24`, `40x24x3` or `40x24x1`.
-fn input_shape(text: &str) -> Result<InputShape, String> {
+pub(in crate::cli) fn input_shape(text: &str) -> Result<InputShape, String> {
     let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
     let shape = match sizes.as_deref() {
         Some(&[height, width]) => InputShape::new(height, width, 3),

@@ -1,0 +1,165 @@
+//! The file as it came against the layers read from it, over the same pictures, both in tract.
+
+use anyhow::{Context, Result};
+use shared::input::InputShape;
+use tract_onnx::prelude::*;
+
+use super::{Feed, Head, Imported};
+use crate::dataset::Samples;
+use crate::onnx::proto::{self, GraphProto, ModelProto, TensorProto, type_proto};
+use crate::runtime::scaled;
+use crate::runtime::tract::TractModel;
+
+/// How far apart both answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Pictures compared.
+    pub images: usize,
+    /// Largest difference of an output.
+    pub largest: f32,
+    /// Largest magnitude of an output of the file as it came.
+    pub magnitude: f32,
+}
+
+/// Share of the largest magnitude that both may differ by: rounding of 32-bit floats in another order.
+const TOLERANCE: f32 = 1e-3;
+
+impl Difference {
+    /// Whether the difference is what rounding leaves.
+    pub fn is_rounding(&self) -> bool {
+        self.largest <= TOLERANCE * self.magnitude.max(1.0)
+    }
+}
+
+/// `TensorProto.DataType` of floats with 16 or 64 bits.
+const OTHER_FLOATS: [i32; 3] = [10, 11, 16];
+
+/// Makes every float one of 32 bits, as the layers compute: tract does not run all others.
+fn widen(graph: &mut GraphProto) {
+    let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
+    for attribute in attributes {
+        if attribute.name == "to" && OTHER_FLOATS.contains(&(attribute.i as i32)) {
+            attribute.i = i64::from(proto::FLOAT);
+        }
+        attribute.t.iter_mut().for_each(widen_tensor);
+    }
+    graph.initializer.iter_mut().for_each(widen_tensor);
+    for input in &mut graph.input {
+        let value = input.r#type.as_mut().and_then(|of| of.value.as_mut());
+        if let Some(type_proto::Value::TensorType(tensor)) = value
+            && OTHER_FLOATS.contains(&tensor.elem_type)
+        {
+            tensor.elem_type = proto::FLOAT;
+        }
+    }
+}
+
+fn widen_tensor(tensor: &mut TensorProto) {
+    if OTHER_FLOATS.contains(&tensor.data_type)
+        && let Ok(read) = super::tensor::Tensor::read(tensor)
+    {
+        *tensor = proto::float_tensor(&tensor.name, &read.dims, &read.floats());
+    }
+}
+
+/// Runs both over `pictures`.
+///
+/// # Errors
+/// Where tract cannot run one of them.
+pub fn compare(
+    original: &ModelProto,
+    imported: &Imported,
+    ours: &ModelProto,
+    pictures: &Samples,
+) -> Result<Difference> {
+    let mut ours = TractModel::from_proto(ours)?;
+    let theirs = Original::load(original, &imported.feed, imported.output)?;
+    let mut difference = Difference { images: pictures.len(), largest: 0.0, magnitude: 0.0 };
+    for index in 0..pictures.len() {
+        let image = pictures.image(index);
+        let logits = ours.run_floats(image)?.into_iter().next().unwrap_or_default();
+        let expected = theirs.run(imported.input, image)?;
+        let found = finished(imported.head, &logits, expected.len());
+        if found.len() != expected.len() {
+            anyhow::bail!(
+                "the file yields {} values, the layers read from it {}",
+                expected.len(),
+                found.len()
+            );
+        }
+        for (found, expected) in found.iter().zip(&expected) {
+            let apart = (found - expected).abs();
+            difference.largest = if apart.is_nan() { f32::INFINITY } else { difference.largest.max(apart) };
+            difference.magnitude = difference.magnitude.max(expected.abs());
+        }
+    }
+    Ok(difference)
+}
+
+/// What the file makes of its logits.
+fn finished(head: Head, logits: &[f32], count: usize) -> Vec<f32> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - highest).exp()).sum();
+    let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    match head {
+        Head::Logits => logits.to_vec(),
+        Head::Softmax => logits.iter().map(|logit| (logit - highest).exp() / sum).collect(),
+        Head::LogSoftmax => logits.iter().map(|logit| logit - highest - sum.ln()).collect(),
+        // One logit became two, 0 and itself.
+        Head::Sigmoid if count == 1 && logits.len() == 2 => vec![sigmoid(logits[1] - logits[0])],
+        Head::Sigmoid => logits.iter().map(|&logit| sigmoid(logit)).collect(),
+    }
+}
+
+/// Somebody's file in tract.
+struct Original {
+    plan: Arc<TypedRunnableModel>,
+    feed: Feed,
+    output: usize,
+}
+
+impl Original {
+    fn load(model: &ModelProto, feed: &Feed, output: usize) -> Result<Self> {
+        let mut model = model.clone();
+        if let Some(graph) = &mut model.graph {
+            widen(graph);
+            // Names of nodes may repeat in ONNX; tract wants each once.
+            for (index, node) in graph.node.iter_mut().enumerate() {
+                node.name = format!("node{index}");
+            }
+            // Shapes told with a symbolic batch contradict a batch of 1 in tract.
+            graph.value_info.clear();
+            graph.output.iter_mut().for_each(|output| output.r#type = None);
+        }
+        let fact = element(feed.element).fact(&feed.dims);
+        let plan = onnx()
+            .model_for_proto_model(&model)
+            .and_then(|model| model.with_input_fact(0, fact.into()))
+            .and_then(|model| model.into_optimized())
+            .and_then(|model| model.into_runnable())
+            .context("tract cannot load the file as it came")?;
+        Ok(Self { plan, feed: feed.clone(), output })
+    }
+
+    fn run(&self, shape: InputShape, image: &[u8]) -> Result<Vec<f32>> {
+        let planes = scaled(shape, image);
+        let value = |&from: &usize| {
+            let channel = from / shape.pixels();
+            (f64::from(planes[from]) * self.feed.scale[channel] + self.feed.shift[channel]) as f32
+        };
+        let values: Vec<f32> = self.feed.map.iter().map(value).collect();
+        let input = Tensor::from_shape(&self.feed.dims, &values)?;
+        let input = input.cast_to_dt(element(self.feed.element))?.into_owned();
+        let outputs = self.plan.run(tvec!(input.into())).context("tract cannot run the file as it came")?;
+        let output = outputs.get(self.output).context("an output is missing")?;
+        let floats = output.cast_to::<f32>()?;
+        Ok(floats.to_plain_array_view::<f32>()?.iter().copied().collect())
+    }
+}
+
+fn element(data_type: i32) -> DatumType {
+    match data_type {
+        2 => DatumType::U8,
+        _ => DatumType::F32,
+    }
+}

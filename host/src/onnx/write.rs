@@ -1,0 +1,127 @@
+//! Plain layers → a float ONNX file of this project's own form, which [`super::float`] reads back.
+
+use firmware::nn::window::Window;
+
+use super::float::{Activation, FloatLayer, FloatOp};
+use super::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::task::Task;
+
+/// Writes layers as ONNX: input `[batch][channels][height][width]` in 0..=1, output `[batch][classes]`.
+///
+/// The same layers give the same bytes.
+pub fn float_model(layers: &[FloatLayer], task: &Task, producer: &str) -> ModelProto {
+    let mut writer = Writer { graph: GraphProto { name: "network".into(), ..GraphProto::default() } };
+    let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
+    let mut current = proto::INPUT_NAME.to_owned();
+    let mut is_flat = false;
+    for layer in layers {
+        if let (FloatOp::Dense { .. }, false) = (&layer.op, is_flat) {
+            current = writer.node("Flatten", vec![current], vec![proto::int("axis", 1)]);
+            is_flat = true;
+        }
+        current = writer.layer(outputs.len(), layer, current, &outputs);
+        outputs.push(current.clone());
+    }
+    let mut graph = writer.graph;
+    for name in graph.node.iter_mut().flat_map(|node| node.output.iter_mut().chain(&mut node.input)) {
+        if *name == current {
+            *name = proto::OUTPUT_NAME.into();
+        }
+    }
+    let (input, output) = proto::ends(task);
+    (graph.input, graph.output) = (vec![input], vec![output]);
+    ModelProto {
+        ir_version: proto::IR_VERSION,
+        producer_name: producer.into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
+        graph: Some(graph),
+        metadata_props: proto::metadata(task),
+        ..ModelProto::default()
+    }
+}
+
+struct Writer {
+    graph: GraphProto,
+}
+
+impl Writer {
+    /// Adds a node with one output and returns its name.
+    fn node(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>) -> String {
+        let index = self.graph.node.len();
+        let output = format!("t{index}");
+        self.graph.node.push(NodeProto {
+            op_type: op.into(),
+            name: format!("{}_{index}", op.to_lowercase()),
+            input,
+            output: vec![output.clone()],
+            attribute,
+            ..NodeProto::default()
+        });
+        output
+    }
+
+    fn constant(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
+        self.graph.initializer.push(proto::float_tensor(&name, dims, values));
+        name
+    }
+
+    fn layer(&mut self, at: usize, layer: &FloatLayer, input: String, outputs: &[String]) -> String {
+        let computed = match &layer.op {
+            FloatOp::Conv { window, in_channels, out_channels, depthwise, weights, bias } => {
+                let group = if *depthwise { *in_channels } else { 1 };
+                let dims = [*out_channels, in_channels / group, window.kernel_height, window.kernel_width];
+                let inputs = vec![
+                    input,
+                    self.constant(format!("layer{at}.weight"), &dims, weights),
+                    self.constant(format!("layer{at}.bias"), &[*out_channels], bias),
+                ];
+                let mut attributes = window_attributes(window);
+                attributes.push(proto::int("group", group as i64));
+                self.node("Conv", inputs, attributes)
+            }
+            FloatOp::MaxPool { window, .. } => self.node("MaxPool", vec![input], window_attributes(window)),
+            FloatOp::AveragePool { window, .. } => {
+                self.node("AveragePool", vec![input], window_attributes(window))
+            }
+            FloatOp::Add { other, .. } => {
+                let other = outputs.get(*other).cloned().unwrap_or_default();
+                self.node("Add", vec![input, other], vec![])
+            }
+            FloatOp::Dense { input: shape, out_features, weights, bias } => {
+                let dims = [*out_features, shape.iter().product()];
+                let inputs = vec![
+                    input,
+                    self.constant(format!("layer{at}.weight"), &dims, weights),
+                    self.constant(format!("layer{at}.bias"), &[*out_features], bias),
+                ];
+                self.node("Gemm", inputs, vec![proto::int("transB", 1)])
+            }
+        };
+        match layer.activation {
+            Activation::Linear => computed,
+            Activation::Relu => self.node("Relu", vec![computed], vec![]),
+            Activation::Relu6 => {
+                let bounds = [("low", 0.0), ("high", 6.0)];
+                let bounds =
+                    bounds.map(|(name, value)| self.constant(format!("layer{at}.{name}"), &[], &[value]));
+                let [low, high] = bounds;
+                self.node("Clip", vec![computed, low, high], vec![])
+            }
+        }
+    }
+}
+
+fn window_attributes(window: &Window) -> Vec<AttributeProto> {
+    let end = |size: usize, out: usize, stride: usize, kernel: usize, begin: usize| {
+        ((out - 1) * stride + kernel).saturating_sub(size + begin)
+    };
+    let bottom =
+        end(window.in_height, window.out_height, window.stride_y, window.kernel_height, window.pad_top);
+    let right = end(window.in_width, window.out_width, window.stride_x, window.kernel_width, window.pad_left);
+    vec![
+        proto::ints("kernel_shape", &[window.kernel_height, window.kernel_width]),
+        proto::ints("strides", &[window.stride_y, window.stride_x]),
+        proto::ints("pads", &[window.pad_top, window.pad_left, bottom, right]),
+    ]
+}
