@@ -436,6 +436,8 @@ fn what_cannot_be_computed_is_refused_with_its_node() {
     old.opset = 3;
     let mut twice = Net::new().begun().ended("pooled", 1568, "out");
     twice.graph.node[1].output[0] = "conv".into();
+    let huge = between("Conv", &["pooled", "w2"], vec![proto::int("group", 8), pads([4_000; 4])])
+        .weights("w2", &[8, 1, 1, 1]);
     let missing = between("Conv", &["pooled", "nothing"], vec![]);
     let cases = [
         (
@@ -448,6 +450,7 @@ fn what_cannot_be_computed_is_refused_with_its_node() {
         (foreign, "its domain mine is not ONNX's own"),
         (old, "the operator set: it is 3; export with opset 7 to 25"),
         (twice, "another tensor's name"),
+        (huge, "are more than"),
         (missing, "its input nothing is no constant"),
         (Net::reading(&[2, 28, 28]).begun().ended("pooled", 1568, "out"), "its shape is [?, 2, 28, 28]"),
     ];
@@ -462,11 +465,11 @@ fn damaged_files_are_refused_and_never_panic() {
     let model = Net::new().begun().ended("pooled", 1568, "out").model();
     let bytes = model.encode_to_vec();
     // Structure, not weights: those bytes lie at the front and behind the last constant.
-    let mut net = Net::new();
-    let _ = net.numbers(1);
     let mut imported = 0;
     let mut random = 12_345u32;
-    for _ in 0..3_000 {
+    // A longer run: MUTATIONS=100000 cargo test -p host --test import damaged
+    let count = std::env::var("MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(3_000);
+    for _ in 0..count {
         let mut damaged = bytes.clone();
         for _ in 0..3 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

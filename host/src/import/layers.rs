@@ -3,7 +3,7 @@
 use firmware::nn::window::Window;
 
 use super::graph::{Built, Importer};
-use super::tensor::Tensor;
+use super::tensor::{MOST_ELEMENTS, Tensor};
 use super::view::{Head, Pending, View, broadcast};
 use crate::onnx::OnnxError;
 use crate::onnx::float::{Activation, FloatOp};
@@ -11,6 +11,9 @@ use crate::onnx::proto::{self, NodeProto};
 
 /// Largest kernel, stride or pad; no input is larger.
 const LARGEST_SIDE: usize = 4_096;
+/// Most values that a layer yields, and most outputs of a dense one; a microcontroller holds far fewer.
+const MOST_VALUES: usize = 1 << 22;
+const MOST_OUTPUTS: usize = 4_096;
 
 /// Attributes of a node that its reader uses or that change nothing.
 const ATTRIBUTES: [(&str, &[&str]); 23] = [
@@ -122,7 +125,8 @@ impl Importer<'_> {
     fn pointwise(&mut self, input: Option<usize>, scale: &[f64], shift: &[f64]) -> usize {
         let shape @ [channels, height, width] = self.shape_of(input);
         if let Some(FloatOp::Dense { .. }) = input.map(|at| &self.layers[at].op) {
-            let weight = |at: usize| if at % (channels + 1) == 0 { scale[at / channels] as f32 } else { 0.0 };
+            let weight =
+                |at: usize| if at.is_multiple_of(channels + 1) { scale[at / channels] as f32 } else { 0.0 };
             let weights = (0..channels * channels).map(weight).collect();
             let bias = shift.iter().map(|&value| value as f32).collect();
             self.push(FloatOp::Dense { input: shape, out_features: channels, weights, bias }, input, shape);
@@ -154,6 +158,14 @@ impl Importer<'_> {
             "its input has dimensions {:?} of a layer's {channels}×{height}×{width}, cut, reshaped or in another order; it reads whole planes [1, {channels}, {height}, {width}]",
             view.dims
         ))
+    }
+
+    /// Refuses weights or outputs that no chip holds, before memory is taken for them.
+    fn check_size(&self, node: &NodeProto, sizes: &[usize], most: usize) -> Result<(), OnnxError> {
+        match sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size)) {
+            Some(product) if product <= most => Ok(()),
+            _ => self.refuse(node, format!("{sizes:?} values are more than the {most} that are read")),
+        }
     }
 
     fn constant(&self, node: &NodeProto, index: usize) -> Result<&Tensor, OnnxError> {
@@ -278,6 +290,8 @@ impl Importer<'_> {
                 format!("a kernel of {kernel:?} does not fit {in_height}×{in_width} with pads {pads:?}"),
             );
         };
+        self.check_size(node, &[out_channels, window.out_height, window.out_width], MOST_VALUES)?;
+        self.check_size(node, &[out_channels, in_channels, kernel[0], kernel[1]], MOST_ELEMENTS)?;
         if dilations != [1, 1] {
             weights = spread(&weights, [height, width], kernel, dilations);
             self.remarks.push(format!(
@@ -365,6 +379,8 @@ impl Importer<'_> {
             return self.refuse(node, format!("a kernel of {kernel:?} does not fit {height}×{width}"));
         };
         let shape = [channels, window.out_height, window.out_width];
+        self.check_size(node, &shape, MOST_VALUES)?;
+        self.check_size(node, &[channels, kernel[0], kernel[1]], MOST_ELEMENTS)?;
         let view = View { pending: None, ..view };
         if kernel == [1, 1] && strides == [1, 1] {
             return Ok(view);
@@ -501,6 +517,8 @@ impl Importer<'_> {
         };
         let shape @ [_, height, width] = self.shape_of(view.layer);
         let len: usize = shape.iter().product();
+        self.check_size(node, &[out_features], MOST_OUTPUTS)?;
+        self.check_size(node, &[out_features, len], MOST_ELEMENTS)?;
         let mut weights = vec![0.0f64; out_features * len];
         for out in 0..out_features {
             for (at, &from) in view.map.iter().enumerate() {
@@ -535,14 +553,13 @@ impl Importer<'_> {
             return self.refuse(node, format!("its parameters do not fit {:?}", view.dims));
         }
         let epsilon = f64::from(proto::float_of(node, "epsilon").unwrap_or(1e-5));
-        let (mut scale, mut shift) = (Vec::new(), Vec::new());
-        for feature in 0..features {
-            let [gamma, beta, mean, variance] =
-                [0, 1, 2, 3].map(|which| f64::from(parameters[which][feature]));
-            let factor = gamma / (variance + epsilon).sqrt();
-            scale.push(factor);
-            shift.push(beta - mean * factor);
-        }
+        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|which: usize| &parameters[which]);
+        let factor =
+            |(&gamma, &variance): (&f32, &f32)| f64::from(gamma) / (f64::from(variance) + epsilon).sqrt();
+        let scale: Vec<f64> = gamma.iter().zip(variance).map(factor).collect();
+        let moved = beta.iter().zip(mean).zip(&scale);
+        let shift: Vec<f64> =
+            moved.map(|((&beta, &mean), factor)| f64::from(beta) - f64::from(mean) * factor).collect();
         if scale.iter().any(|value| !value.is_finite()) {
             return self.refuse(node, "its variance is negative");
         }

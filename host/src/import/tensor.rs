@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use crate::onnx::proto::{ModelProto, TensorProto};
 
 /// Most elements of a constant; a microcontroller holds far fewer.
-const MOST_ELEMENTS: usize = 1 << 26;
+pub(super) const MOST_ELEMENTS: usize = 1 << 25;
 
 /// A constant, row-major.
 #[derive(Debug, Clone, PartialEq)]
