@@ -1,5 +1,9 @@
 //! Somebody's ONNX files: read exactly or refused with the node and the reason, and never a panic.
 
+mod support;
+
+use std::path::Path;
+
 use host::dataset::{Samples, drawn};
 use host::evaluate::verify::largest_layer_step;
 use host::import::compare::compare;
@@ -16,6 +20,7 @@ use host::runtime::integer::Integer;
 use host::runtime::tract::Tract;
 use host::task::Task;
 use prost::Message;
+use support::program::{fails, host, succeeds, text};
 
 /// A graph under construction; `image` is `[batch][1][28][28]`, `out` the output.
 struct Net {
@@ -495,4 +500,62 @@ fn a_file_that_answers_otherwise_is_noticed() {
     let samples: Samples = drawn::samples(5, 1);
     let written = float_model(&imported.layers, &task_of(&imported), "test");
     assert!(!compare(&model, &imported, &written, &samples).unwrap().is_rounding());
+}
+
+fn arguments<'a>(file: &'a Path, out: &'a Path) -> [&'a str; 8] {
+    let (file, out) = (file.to_str().unwrap(), out.to_str().unwrap());
+    ["import", file, "--out", out, "--dataset", "drawn", "--calibrate", "50"]
+}
+
+#[test]
+fn a_file_becomes_a_model_folder_that_every_command_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("Meine Wäsche.onnx"), folder.path().join("mine"));
+    // A network that classifies: nano, between a normalization and a softmax of its own.
+    let mut model = proto::read(&host::project_root().join("models/nano/model.onnx")).unwrap();
+    model.metadata_props.clear();
+    let graph = model.graph.as_mut().unwrap();
+    graph.node.push(NodeProto {
+        op_type: "Softmax".into(),
+        input: vec![proto::OUTPUT_NAME.into()],
+        output: vec!["shares".into()],
+        ..NodeProto::default()
+    });
+    graph.output[0].name = "shares".into();
+    std::fs::write(&file, model.encode_to_vec()).unwrap();
+
+    let done = succeeds(host().args(arguments(&file, &out)));
+    let (said, remarks) = (text(&done.stdout), text(&done.stderr));
+    assert!(said.contains("% answered alike") && remarks.contains("read exactly"), "{said}{remarks}");
+    for name in ["model.onnx", "model.int8.onnx", "network.rs", "weights.bin", "import.json"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    assert!(!folder.path().join("mine.importing").exists());
+    let network = std::fs::read_to_string(out.join("network.rs")).unwrap();
+    assert!(network.contains("pub const NAME: &str = \"mine\";"));
+    let written = ["--model", out.to_str().unwrap(), "--dataset", "drawn"];
+    succeeds(host().arg("codegen").args(&written[..2]));
+    let evaluated = succeeds(host().arg("evaluate").args(written));
+    assert!(text(&evaluated.stdout).contains("accuracy"), "{}", text(&evaluated.stdout));
+
+    // Again into the same folder: yes. Into another's: no.
+    succeeds(host().args(arguments(&file, &out)));
+    fails(host().args(arguments(&file, folder.path())), 2, &["there is something else in it", "--out"]);
+    let wrong = ["--labels", "shirt,shoe"];
+    fails(host().args(arguments(&file, &out)).args(wrong), 2, &["2 names for 10 logits"]);
+}
+
+#[test]
+fn a_refused_file_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("theirs.onnx"), folder.path().join("mine"));
+    fails(host().args(arguments(&file, &out)), 1, &["theirs.onnx"]);
+    for bytes in [&b""[..], b"no network", &[0; 100]] {
+        std::fs::write(&file, bytes).unwrap();
+        fails(host().args(arguments(&file, &out)), 1, &["theirs.onnx"]);
+    }
+    let odd = Net::new().begun().node("Tanh", &["pooled"], "t", vec![]).ended("t", 1568, "out").model();
+    std::fs::write(&file, odd.encode_to_vec()).unwrap();
+    fails(host().args(arguments(&file, &out)), 1, &["my Tanh (Tanh)", "use ReLU"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

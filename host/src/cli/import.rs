@@ -170,10 +170,7 @@ impl ImportArgs {
 
     /// What the model classifies: names from the option, else from the data, else numbers.
     fn task(&self, imported: &Imported, dataset: &Dataset) -> Result<Task> {
-        let count = match imported.layers.last() {
-            Some(FloatLayer { op: FloatOp::Dense { out_features, .. }, .. }) => *out_features,
-            _ => 0,
-        };
+        let count = imported.classes();
         let names = match &self.labels {
             Some(text) if Path::new(text).is_file() => {
                 let text = std::fs::read_to_string(text).with_context(|| text.clone())?;

@@ -75,6 +75,16 @@ pub struct Imported {
     pub output: usize,
 }
 
+impl Imported {
+    /// Number of logits.
+    pub fn classes(&self) -> usize {
+        match self.layers.last() {
+            Some(FloatLayer { op: FloatOp::Dense { out_features, .. }, .. }) => *out_features,
+            _ => 0,
+        }
+    }
+}
+
 /// How the file's own input is made of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {

@@ -10,15 +10,21 @@ use crate::dataset::Samples;
 use crate::dataset::augment::mirror;
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
+use crate::import::{self, InputRange, Options};
+use crate::onnx::write::float_model;
 use crate::onnx::{int8, proto};
+use crate::runtime::Engine;
+use crate::runtime::tract::Tract;
 use crate::task::Task;
+use shared::input::InputShape;
+use shared::preprocess::Preprocessing;
 
 /// A trained network that teaches.
 #[derive(Debug, Clone)]
 pub struct Teacher {
-    /// Which network.
-    pub architecture: Architecture,
-    /// Its int8 file.
+    /// Which network; `None` for somebody's float ONNX file.
+    pub architecture: Option<Architecture>,
+    /// Its int8 file, or the float ONNX file.
     pub file: PathBuf,
 }
 
@@ -73,7 +79,7 @@ impl SoftLabels {
     }
 
     /// Number of classes; 1 where there are no answers.
-    fn classes(&self) -> usize {
+    pub fn classes(&self) -> usize {
         self.answers.first().and_then(|answers| answers.first()).map_or(1, Vec::len)
     }
 
@@ -106,13 +112,17 @@ impl Teacher {
     pub fn load(&self, task: &Task) -> Result<TrainedNet, TeacherError> {
         let name = self.file.display().to_string();
         let file = |problem: String| TeacherError::File(problem);
+        let Some(architecture) = &self.architecture else {
+            return Err(file(format!(
+                "{name}: pictures are changed in every epoch, and only networks trained here are asked about each; name a model under models/"
+            )));
+        };
         let model = proto::read(&self.file).map_err(|error| file(error.to_string()))?;
         let network = int8::read(&model, &name).map_err(|error| file(error.to_string()))?;
         if let Some(difference) = task.difference(&network.task) {
             return Err(file(format!("{name}: it has {difference}")));
         }
-        TrainedNet::from_quantized(&self.architecture, &network)
-            .map_err(|error| file(format!("{name}: {error}")))
+        TrainedNet::from_quantized(architecture, &network).map_err(|error| file(format!("{name}: {error}")))
     }
 }
 
@@ -122,15 +132,17 @@ fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<V
     let bytes = std::fs::read(&teacher.file).map_err(|error| named(error.to_string()))?;
     let images = content_sha256(&[samples]);
     let [file, images] = [sha256_hex(&bytes), images].map(|sha| sha[..16].to_owned());
-    let kept = folder.join(format!("{}-{file}-{images}.f32", teacher.architecture.network));
-    let count = samples.len();
-    let name = teacher.file.display().to_string();
-    let model = proto::decode(&bytes, &name).map_err(|error| TeacherError::File(error.to_string()))?;
-    let network = int8::read(&model, &name).map_err(|error| TeacherError::File(error.to_string()))?;
-    if network.task.input != samples.shape {
-        return Err(named(format!("reads {}, the images are {}", network.task.input, samples.shape)));
+    let architecture = teacher.architecture.as_ref();
+    let network = architecture.map_or("onnx", |architecture| &architecture.network);
+    let kept = folder.join(format!("{network}-{file}-{images}.f32"));
+    let mut asked = match architecture {
+        Some(architecture) => Asked::trained(architecture, &bytes, teacher).map_err(named)?,
+        None => Asked::imported(teacher).map_err(named)?,
+    };
+    if asked.task.0 != samples.shape {
+        return Err(named(format!("it reads {}, the images are {}", asked.task.0, samples.shape)));
     }
-    let classes = network.task.classes.len();
+    let (classes, count) = (asked.task.1, samples.len());
     if let Ok(bytes) = std::fs::read(&kept)
         && bytes.len() == 2 * 4 * classes * count
     {
@@ -139,18 +151,64 @@ fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<V
         let mirrored = rows.split_off(count);
         return Ok([rows, mirrored]);
     }
-    let architecture = &teacher.architecture;
-    let net = TrainedNet::from_quantized(architecture, &network).map_err(named)?;
     let mut mirrored = samples.clone();
     mirrored.pixels.chunks_exact_mut(samples.shape.len()).for_each(|image| mirror(samples.shape, image));
-    let sets = [samples, &mirrored].map(|samples| match has_lanes(architecture, &net.device) {
-        true => lane_logits(&net.net, samples, &net.device),
-        false => net.logits(samples),
-    });
+    let sets = [asked.logits(samples).map_err(named)?, asked.logits(&mirrored).map_err(named)?];
     let values = sets.iter().flatten().flatten();
     let bytes: Vec<u8> = values.flat_map(|logit| logit.to_le_bytes()).collect();
     crate::files::write_whole(&kept, &bytes)?;
     Ok(sets)
+}
+
+/// A teacher that is asked.
+struct Asked {
+    /// Shape of its input, number of its classes.
+    task: (InputShape, usize),
+    runner: Runner,
+}
+
+enum Runner {
+    /// A network trained here.
+    Trained(Box<TrainedNet>),
+    /// Somebody's, in tract.
+    Imported(Tract),
+}
+
+impl Asked {
+    fn trained(architecture: &Architecture, bytes: &[u8], teacher: &Teacher) -> Result<Self, String> {
+        let name = teacher.file.display().to_string();
+        let model = proto::decode(bytes, &name).map_err(|error| error.to_string())?;
+        let network = int8::read(&model, &name).map_err(|error| error.to_string())?;
+        let task = (network.task.input, network.task.classes.len());
+        let net = TrainedNet::from_quantized(architecture, &network)?;
+        Ok(Self { task, runner: Runner::Trained(Box::new(net)) })
+    }
+
+    /// Reads the file as `host import` does, its input being pixel / 255.
+    fn imported(teacher: &Teacher) -> Result<Self, String> {
+        let options = Options { range: InputRange::Unit, input: None, output: None };
+        let model = import::read(&teacher.file).map_err(|error| error.to_string())?;
+        let imported = import::import(&model, "the file", &options).map_err(|error| error.to_string())?;
+        let classes = imported.classes();
+        let task = Task {
+            input: imported.input,
+            classes: (0..classes).map(|class| format!("class {class}")).collect(),
+            preprocessing: Preprocessing::Square,
+        };
+        let written = float_model(&imported.layers, &task, "host train");
+        let tract = Tract::float(&written).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { task: (imported.input, classes), runner: Runner::Imported(tract) })
+    }
+
+    fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>, String> {
+        match &mut self.runner {
+            Runner::Trained(net) if has_lanes(&net.architecture, &net.device) => {
+                Ok(lane_logits(&net.net, samples, &net.device))
+            }
+            Runner::Trained(net) => Ok(net.logits(samples)),
+            Runner::Imported(tract) => tract.logits(samples).map_err(|error| format!("{error:#}")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +227,7 @@ mod tests {
         let net = TrainedNet::from_quantized(&architecture, &network).unwrap();
         let copy = folder.path().join("teacher.onnx");
         std::fs::copy(&file, &copy).unwrap();
-        let teachers = [Teacher { architecture, file: copy.clone() }];
+        let teachers = [Teacher { architecture: Some(architecture), file: copy.clone() }];
         let first = SoftLabels::of(&teachers, &samples, folder.path()).unwrap();
         let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
         for (ours, theirs) in first.answers[0].iter().zip(net.logits(&samples)) {
@@ -184,6 +242,22 @@ mod tests {
         std::fs::write(&copy, b"no network").unwrap();
         let message = SoftLabels::of(&teachers, &samples, folder.path()).unwrap_err().to_string();
         assert!(message.contains("teacher.onnx"), "{message}");
+    }
+
+    #[test]
+    fn a_float_onnx_file_teaches_as_tract_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = drawn::samples(3, 4);
+        let file = crate::project_root().join("models/nano/model.onnx");
+        let theirs = Tract::float(&proto::read(&file).unwrap()).unwrap().logits(&samples).unwrap();
+        let teacher = Teacher { architecture: None, file };
+        let labels = SoftLabels::of(std::slice::from_ref(&teacher), &samples, folder.path()).unwrap();
+        for (ours, theirs) in labels.answers[0].concat().iter().zip(theirs.concat()) {
+            assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
+        }
+        assert_ne!(labels.answers[0], labels.answers[1]);
+        let live = teacher.load(&Task::fashion_mnist()).unwrap_err().to_string();
+        assert!(live.contains("name a model under models/"), "{live}");
     }
 
     #[test]

@@ -86,8 +86,9 @@ pub(in crate::cli) struct TrainArgs {
     /// Bits of the weights between the first and the last layer
     #[arg(long, value_parser = ["4", "8"])]
     weight_bits: Option<String>,
-    /// Models under models/ whose answers are learned besides the labels, such as minivgg,teacher; or none
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    /// Models under models/ whose answers are learned besides the labels, such as minivgg,teacher; or float
+    /// ONNX files, such as mine.onnx; or none
+    #[arg(long, value_name = "NAMES|FILES", value_delimiter = ',')]
     teachers: Vec<String>,
     /// Share of the teachers' term in the loss, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "teachers")]

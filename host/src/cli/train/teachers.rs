@@ -15,6 +15,13 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching
     let folder = crate::project_root().join("target/teachers");
     let mut teachers = Vec::new();
     for name in &distillation.teachers {
+        if name.ends_with(".onnx") {
+            remark(format_args!(
+                "the teacher {name} is read as `host import` reads it, its input pixel / 255; whether it has learned from images that this training validates on is not known here"
+            ));
+            teachers.push(Teacher { architecture: None, file: name.into() });
+            continue;
+        }
         let dir = ModelDir::new(&crate::project_root().join("models").join(name));
         let manifest = dir.manifest().with_context(|| format!("the teacher {name}"))?;
         let theirs = &manifest.recipe;
@@ -27,10 +34,19 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching
             return Err(Failure::Usage(remedy).into());
         }
         let architecture = manifest.architecture().with_context(|| format!("the teacher {name}"))?;
-        teachers.push(Teacher { architecture, file: dir.int8_onnx() });
+        teachers.push(Teacher { architecture: Some(architecture), file: dir.int8_onnx() });
     }
     remark(format_args!("computing teacher predictions: {}", distillation.teachers.join(", ")));
     let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
+    let classes = dataset.task.classes.len();
+    if let Some(odd) =
+        labels.answers.iter().position(|rows| rows.first().is_some_and(|row| row.len() != classes))
+    {
+        // Two sets of answers a teacher.
+        let name = distillation.teachers.get(odd / 2).map_or("?", String::as_str);
+        let problem = format!("the teacher {name} has another number of classes than the data's {classes}");
+        return Err(Failure::Usage(problem).into());
+    }
     let kept = recipe.split(dataset)?.validation;
     let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
     let all: Vec<usize> = (0..dataset.test.len()).collect();
