@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`graph`] | the walk over the nodes, the graph's input and output |
-//! | `layers` | convolutions, pools, dense layers, sums, activations, scaling by constants |
+//! | `layers` | which node becomes what; dense layers, sums, ends |
+//! | `windows` | convolutions, pools, padding |
+//! | `scaling` | scale and shift by constants, batch norm, activations |
 //! | `view` | what a tensor is: elements of a layer's output in some order, scaled and shifted |
 //! | `rearrange` | Transpose, Reshape, Gather, …: nodes that only say where elements stand |
 //! | `fold` | arithmetic over constants |
@@ -21,8 +23,10 @@ mod fold;
 pub mod graph;
 mod layers;
 mod rearrange;
+mod scaling;
 mod tensor;
 mod view;
+mod windows;
 
 use shared::input::InputShape;
 
