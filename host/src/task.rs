@@ -73,6 +73,15 @@ impl Task {
         }
     }
 
+    /// Returns a task whose classes have numbers for names, of frames of any shape.
+    pub fn numbered(input: InputShape, classes: usize) -> Self {
+        Self {
+            input,
+            classes: (0..classes).map(|class| format!("class {class}")).collect(),
+            preprocessing: Preprocessing::Square,
+        }
+    }
+
     /// Checks every number and name; called where a task comes from a file or the command line.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{DataArgs, Failure, codegen, image_count, print_line, quantize, remar
 use crate::dataset::identity::sha256_hex;
 use crate::dataset::locate::Pictures;
 use crate::dataset::{Dataset, Samples};
-use crate::evaluate::{accuracy_of, agreement, arg_max_f32};
+use crate::evaluate::{accuracy, accuracy_of, agreement, arg_max_f32};
 use crate::import::compare::compare;
 use crate::import::{self, Imported, InputRange, Options};
 use crate::model_dir::ModelDir;
@@ -148,7 +148,8 @@ impl ImportArgs {
         self.check_reading(&original, &imported, &model, &dataset.test)?;
         describe(&imported.layers);
 
-        let staging = self.out.with_extension("importing");
+        let name = self.out.file_name().unwrap_or_default().to_string_lossy();
+        let staging = self.out.with_file_name(format!("{name}.importing"));
         let _ = std::fs::remove_dir_all(&staging);
         std::fs::create_dir_all(&staging).with_context(|| staging.display().to_string())?;
         let made = self.make(&staging, &model, &imported, &original, &dataset, &task);
@@ -197,7 +198,7 @@ impl ImportArgs {
                     dataset.source,
                     dataset.task.classes.len()
                 ));
-                (0..count).map(|class| format!("class {class}")).collect()
+                Task::numbered(imported.input, count).classes
             }
         };
         let preprocessing = match dataset.task.preprocessing.fits(imported.input) {
@@ -277,14 +278,13 @@ impl ImportArgs {
         let model = &model;
         let classes_of =
             |rows: Vec<Vec<f32>>| -> Vec<usize> { rows.iter().map(|row| arg_max_f32(row)).collect() };
-        let mut int8 = Integer::new(network.clone(), false);
         let float_classes = classes_of(Tract::float(model)?.logits(&dataset.test)?);
-        let int8_classes = classes_of(int8.logits(&dataset.test)?);
+        let int8_classes = classes_of(Integer::new(network.clone(), false).logits(&dataset.test)?);
         let agreement = agreement(&float_classes, &int8_classes);
         let mut accuracies = None;
         if is_labelled {
-            let float = accuracy_of(&mut Tract::float(model)?, &dataset.test)?;
-            let int8 = accuracy_of(&mut int8, &dataset.test)?;
+            let [float, int8] =
+                [&float_classes, &int8_classes].map(|classes| accuracy(classes, &dataset.test.labels));
             accuracies = Some([float, int8]);
             print_line(format_args!(
                 "{} test pictures: float {:.2} %, int8 {:.2} % right, {:.2} % answered alike",
@@ -354,9 +354,8 @@ impl ImportArgs {
             }
             let options = Options { range, input: Some(*input), output: self.output.clone() };
             let Ok(other) = import::import(original, "", &options) else { continue };
-            let task = Task { classes: dataset.task.classes.clone(), ..dataset.task.clone() };
-            let accuracy =
-                accuracy_of(&mut Tract::float(&float_model(&other.layers, &task, ""))?, &pictures)?;
+            let other = float_model(&other.layers, &dataset.task, PRODUCER);
+            let accuracy = accuracy_of(&mut Tract::float(&other)?, &pictures)?;
             if best.is_none_or(|(before, _)| accuracy > before) {
                 best = Some((accuracy, text));
             }

@@ -8,7 +8,7 @@ use super::{Feed, Head, Imported};
 use crate::dataset::Samples;
 use crate::onnx::proto::{self, GraphProto, ModelProto, TensorProto, type_proto};
 use crate::runtime::scaled;
-use crate::runtime::tract::TractModel;
+use crate::runtime::tract::{TractModel, runnable};
 
 /// How far apart both answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,12 +132,7 @@ impl Original {
             graph.output.iter_mut().for_each(|output| output.r#type = None);
         }
         let fact = element(feed.element).fact(&feed.dims);
-        let plan = onnx()
-            .model_for_proto_model(&model)
-            .and_then(|model| model.with_input_fact(0, fact.into()))
-            .and_then(|model| model.into_optimized())
-            .and_then(|model| model.into_runnable())
-            .context("tract cannot load the file as it came")?;
+        let plan = runnable(&model, fact).context("the file as it came")?;
         Ok(Self { plan, feed: feed.clone(), output })
     }
 

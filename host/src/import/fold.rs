@@ -27,7 +27,7 @@ pub(super) fn fold(node: &NodeProto, constants: &HashMap<String, Tensor>) -> Res
             let dims = shape.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
             let dims = dims.map_err(|_| format!("its shape is {shape:?}"))?;
             let count = count(&dims)?;
-            let value = node.attribute.iter().find(|attribute| attribute.name == "value");
+            let value = proto::attribute_of(node, "value");
             let value = value.and_then(|attribute| attribute.t.as_ref());
             let value = value.map_or(Ok(None), |tensor| Tensor::read(tensor).map(Some))?;
             return match value {

@@ -3,16 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use shared::input::InputShape;
-
 use super::fold::fold;
 use super::rearrange::rearrange;
 use super::tensor::{Tensor, inline};
-use super::view::{Affine, Head, Pending, View};
-use super::{Feed, Imported, InputRange, Options};
+use super::view::{Head, Pending, View};
+use super::{Imported, Options};
 use crate::onnx::OnnxError;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
-use crate::onnx::proto::{self, GraphProto, ModelProto, NodeProto, dimension, type_proto};
+use crate::onnx::proto::{self, GraphProto, ModelProto, NodeProto};
 
 /// Operator sets whose meaning this reader knows.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
@@ -88,8 +86,9 @@ pub(super) struct Importer<'a> {
     /// How many nodes and outputs read each tensor.
     uses: HashMap<&'a str, usize>,
     /// Names given to tensors so far.
-    named: HashSet<&'a str>,
-    input: [usize; 3],
+    pub(super) named: HashSet<&'a str>,
+    /// Shape of the image, `[channels, height, width]`.
+    pub(super) input: [usize; 3],
     pub(super) layers: Vec<Built>,
     pub(super) remarks: Vec<String>,
 }
@@ -145,83 +144,8 @@ impl<'a> Importer<'a> {
         layer.map_or(self.input, |at| self.layers[at].shape)
     }
 
-    /// Finds the one input and makes it a view of the image.
-    fn begin(&mut self, graph: &'a GraphProto, options: &Options) -> Result<(InputShape, Feed), OnnxError> {
-        let inputs: Vec<_> =
-            graph.input.iter().filter(|input| !self.constants.contains_key(&input.name)).collect();
-        let &[input] = &inputs[..] else {
-            let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
-            return self.refuse_at(
-                "the input",
-                format!("there are {} ({}), one is read", names.len(), names.join(", ")),
-            );
-        };
-        let what = format!("the input {}", input.name);
-        let tensor = match input.r#type.as_ref().and_then(|of| of.value.as_ref()) {
-            Some(type_proto::Value::TensorType(tensor)) => tensor,
-            _ => return self.refuse_at(&what, "it is no tensor"),
-        };
-        if !matches!(tensor.elem_type, 1 | 2 | 10 | 11) {
-            return self.refuse_at(
-                &what,
-                format!("its element type is {}; floats and uint8 are read", tensor.elem_type),
-            );
-        }
-        let sizes: Vec<Option<usize>> = match &tensor.shape {
-            Some(shape) => shape.dim.iter().map(size_of).collect(),
-            None => return self.refuse_at(&what, "the file does not tell its shape; export it with one"),
-        };
-        let Some((shape, dims, map)) = image_of(&sizes, options.input) else {
-            let told: Vec<String> =
-                sizes.iter().map(|size| size.map_or("?".into(), |size| size.to_string())).collect();
-            return self.refuse_at(
-                &what,
-                format!(
-                    "its shape is [{}]; one image of 1 or 3 channels and sides up to {} is read: [batch, channels, height, width], [batch, height, width, channels], [batch, height, width] or [batch, pixels]; say --input HxW or HxWx3 where the file leaves sizes open",
-                    told.join(", "),
-                    InputShape::MAX_SIDE
-                ),
-            );
-        };
-        let (scale, shift) = match &options.range {
-            InputRange::Unit if tensor.elem_type == 2 => (vec![255.0], vec![0.0]),
-            InputRange::Unit => (vec![1.0], vec![0.0]),
-            InputRange::Bytes => (vec![255.0], vec![0.0]),
-            InputRange::Normalized { mean, deviation } => (
-                deviation.iter().map(|deviation| 1.0 / deviation).collect(),
-                mean.iter().zip(deviation).map(|(mean, deviation)| -mean / deviation).collect(),
-            ),
-        };
-        let spread = |values: Vec<f64>| match values[..] {
-            [one] => Some(vec![one; shape.channels]),
-            _ => (values.len() == shape.channels).then_some(values),
-        };
-        let (Some(scale), Some(shift)) = (spread(scale), spread(shift)) else {
-            return self
-                .refuse_at(&what, format!("--input-range has another number of channels than {shape}"));
-        };
-        self.input = [shape.channels, shape.height, shape.width];
-        let affine = Affine { scale: scale.clone(), shift: shift.clone() };
-        let view = View { layer: None, dims: dims.clone(), map: map.clone(), affine, pending: None };
-        self.named.insert(&input.name);
-        self.views.insert(input.name.clone(), view);
-        Ok((shape, Feed { dims, map, scale, shift, element: tensor.elem_type }))
-    }
-
     fn node(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
-        if !proto::has_standard_domain(node) {
-            return self
-                .refuse(node, format!("its domain {} is not ONNX's own; export without it", node.domain));
-        }
-        if let Some(attribute) = node.attribute.iter().find(|attribute| !attribute.ref_attr_name.is_empty()) {
-            return self.refuse(node, format!("its attribute {} is a function's parameter", attribute.name));
-        }
-        if let Some(twice) =
-            node.output.iter().find(|name| !name.is_empty() && self.named.contains(name.as_str()))
-        {
-            return self.refuse(node, format!("its output {twice} is another tensor's name, too"));
-        }
-        self.named.extend(node.output.iter().map(String::as_str));
+        self.check_names(node)?;
         let [output, further @ ..] = &node.output[..] else { return self.refuse(node, "it has no output") };
         if let Some(used) = further.iter().find(|name| self.uses.contains_key(name.as_str())) {
             return self.refuse(node, format!("its output {used} is used; only the first is read"));
@@ -243,19 +167,8 @@ impl<'a> Importer<'a> {
             };
         }
         if node.op_type == "Shape" {
-            if self.views.get(&node.input[0]).is_some_and(|view| view.pending.is_some()) {
-                return self.refuse(node, "it follows a Pad or the probabilities");
-            }
-            let dims = self.views.get(&node.input[0]).map_or(vec![], |view| view.dims.clone());
-            let all = Tensor::ints(dims.iter().map(|&size| size as i64).collect());
-            let bound = |name: &str, default: usize| {
-                let value = proto::int_of(node, name).unwrap_or(default as i64);
-                let value = if value < 0 { value + dims.len() as i64 } else { value };
-                value.clamp(0, dims.len() as i64) as usize
-            };
-            let range = bound("start", 0)..bound("end", dims.len()).max(bound("start", 0));
-            let part = all.picked(vec![range.len()], &range.collect::<Vec<_>>());
-            self.constants.insert(output.clone(), part);
+            let shape = self.shape(node)?;
+            self.constants.insert(output.clone(), shape);
             return Ok(());
         }
         let mut view = self.computed(node)?;
@@ -276,12 +189,48 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
+    /// Refuses what only looks like an operator, and names that mean two things.
+    fn check_names(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
+        if !proto::has_standard_domain(node) {
+            return self
+                .refuse(node, format!("its domain {} is not ONNX's own; export without it", node.domain));
+        }
+        if let Some(attribute) = node.attribute.iter().find(|attribute| !attribute.ref_attr_name.is_empty()) {
+            return self.refuse(node, format!("its attribute {} is a function's parameter", attribute.name));
+        }
+        if let Some(twice) =
+            node.output.iter().find(|name| !name.is_empty() && self.named.contains(name.as_str()))
+        {
+            return self.refuse(node, format!("its output {twice} is another tensor's name, too"));
+        }
+        self.named.extend(node.output.iter().map(String::as_str));
+        Ok(())
+    }
+
+    /// Dimensions of a view, or of some of its axes.
+    fn shape(&self, node: &NodeProto) -> Result<Tensor, OnnxError> {
+        let dims = match self.views.get(&node.input[0]) {
+            Some(View { dims, pending: None, .. }) => dims,
+            _ => return self.refuse(node, "it follows a Pad or the probabilities"),
+        };
+        let rank = dims.len() as i64;
+        let bound = |name: &str, default: i64| {
+            let value = proto::int_of(node, name).unwrap_or(default);
+            let from_start = if value < 0 { value.saturating_add(rank) } else { value };
+            from_start.clamp(0, rank) as usize
+        };
+        let (start, end) = (bound("start", 0), bound("end", rank));
+        let part = dims.get(start..end).unwrap_or(&[]);
+        Ok(Tensor::ints(part.iter().map(|&size| size as i64).collect()))
+    }
+
     /// The view that a node over activations yields.
     fn computed(&mut self, node: &'a NodeProto) -> Result<View, OnnxError> {
         let index = node.input.iter().position(|name| self.views.contains_key(name)).unwrap_or(0);
         let Some(view) = self.views.get(&node.input[index]).cloned() else {
             return self.refuse(node, "it reads nothing that was computed");
         };
+        self.check_attributes(node)?;
         self.check_pending(node, &view)?;
         if index == 0 && node.input[1..].iter().all(|name| !self.views.contains_key(name)) {
             if node.op_type == "Cast" && !matches!(proto::int_of(node, "to"), Some(1 | 10 | 11 | 16)) {
@@ -376,14 +325,6 @@ impl<'a> Importer<'a> {
                 format!("{name} is one value without a sigmoid; a classifier has 2 classes or more"),
             );
         }
-        let at = view.layer;
-        let shape = self.shape_of(at);
-        let is_last = at.is_some_and(|at| {
-            at + 1 == self.layers.len()
-                && matches!(self.layers[at].op, FloatOp::Dense { .. })
-                && self.layers[at].activation == Activation::Linear
-                && !self.is_read(at)
-        });
         // A single logit x of a sigmoid is two, 0 and x, of a softmax.
         let rows: Vec<Option<usize>> = match count {
             1 => vec![None, Some(0)],
@@ -392,54 +333,57 @@ impl<'a> Importer<'a> {
         if count == 1 {
             self.remarks.push("one logit with a sigmoid becomes two: 0 and the logit".into());
         }
-        if let (true, Some(FloatOp::Dense { out_features, weights, bias, .. })) =
-            (is_last, self.layers.last_mut().map(|layer| &mut layer.op))
-        {
-            let inputs = weights.len() / *out_features;
-            let (mut new_weights, mut new_bias) = (Vec::new(), Vec::new());
-            for row in &rows {
-                match row {
-                    None => {
-                        new_weights.extend(std::iter::repeat_n(0.0, inputs));
-                        new_bias.push(0.0);
-                    }
-                    Some(row) => {
-                        let from = view.map[*row];
-                        let (scale, shift) = (view.affine.scale[from], view.affine.shift[from]);
-                        let of = &weights[from * inputs..(from + 1) * inputs];
-                        new_weights.extend(of.iter().map(|&w| (f64::from(w) * scale) as f32));
-                        new_bias.push((f64::from(bias[from]) * scale + shift) as f32);
-                    }
-                }
-            }
-            (*out_features, *weights, *bias) = (rows.len(), new_weights, new_bias);
-            if let Some(last) = self.layers.last_mut() {
-                last.shape = [rows.len(), 1, 1];
-            }
-            return Ok(head);
-        }
-        let inputs: usize = shape.iter().product();
-        let mut weights = vec![0.0; rows.len() * inputs];
-        let mut bias = vec![0.0; rows.len()];
-        for (row, from) in rows.iter().enumerate() {
-            if let Some(from) = from {
-                let channel = view.map[*from] / (shape[1] * shape[2]);
-                weights[row * inputs + view.map[*from]] = view.affine.scale[channel] as f32;
-                bias[row] = view.affine.shift[channel] as f32;
-            }
-        }
-        self.remarks
-            .push("a dense layer that copies its input was added: the logits must come out of one".into());
-        let op = FloatOp::Dense { input: shape, out_features: rows.len(), weights, bias };
-        self.push(op, at, [rows.len(), 1, 1]);
+        self.logits(&view, &rows);
         Ok(head)
     }
 
-    /// Whether a later layer reads layer `at`.
-    fn is_read(&self, at: usize) -> bool {
-        self.layers[at + 1..].iter().any(|layer| {
-            layer.input == Some(at) || matches!(layer.op, FloatOp::Add { other, .. } if other == at)
-        })
+    /// Makes the dense layer that yields the logits: of the last layer where it is one, else of its own.
+    ///
+    /// * `rows`: which of the view's elements each logit is; `None` is 0.
+    fn logits(&mut self, view: &View, rows: &[Option<usize>]) {
+        let is_last = view.layer.is_some_and(|at| {
+            at + 1 == self.layers.len()
+                && matches!(self.layers[at].op, FloatOp::Dense { .. })
+                && self.layers[at].activation == Activation::Linear
+        });
+        let [_, height, width] = self.shape_of(view.layer);
+        let (dense, reads) = match self.layers.pop_if(|_| is_last) {
+            Some(layer) => (Some(layer.op), layer.input),
+            None => (None, view.layer),
+        };
+        let shape = self.shape_of(reads);
+        let inputs: usize = shape.iter().product();
+        let mut weights = vec![0.0; rows.len() * inputs];
+        let mut bias = vec![0.0; rows.len()];
+        for ((row, weights), bias) in rows.iter().zip(weights.chunks_exact_mut(inputs)).zip(&mut bias) {
+            let Some(row) = row else { continue };
+            let from = view.map[*row];
+            let channel = from / (height * width);
+            let (scale, shift) = (view.affine.scale[channel], view.affine.shift[channel]);
+            match &dense {
+                Some(FloatOp::Dense { weights: theirs, bias: their_bias, .. }) => {
+                    let theirs = &theirs[from * inputs..(from + 1) * inputs];
+                    for (weight, &of) in weights.iter_mut().zip(theirs) {
+                        *weight = (f64::from(of) * scale) as f32;
+                    }
+                    *bias = (f64::from(their_bias[from]) * scale + shift) as f32;
+                }
+                _ => {
+                    weights[from] = scale as f32;
+                    *bias = shift as f32;
+                }
+            }
+        }
+        if dense.is_none() {
+            self.remarks.push(
+                "a dense layer that copies its input was added: the logits must come out of one".into(),
+            );
+        }
+        self.push(
+            FloatOp::Dense { input: shape, out_features: rows.len(), weights, bias },
+            reads,
+            [rows.len(), 1, 1],
+        );
     }
 
     /// The layers as a chain: each reads the one before it.
@@ -468,47 +412,4 @@ impl<'a> Importer<'a> {
         }
         Ok(chain)
     }
-}
-
-fn size_of(dim: &proto::Dimension) -> Option<usize> {
-    match dim.value {
-        Some(dimension::Value::DimValue(value)) => usize::try_from(value).ok().filter(|&size| size > 0),
-        _ => None,
-    }
-}
-
-/// The image that an input of these sizes is, with its dimensions (batch 1) and the order of its values.
-fn image_of(
-    sizes: &[Option<usize>],
-    told: Option<InputShape>,
-) -> Option<(InputShape, Vec<usize>, Vec<usize>)> {
-    let in_order = |shape: InputShape, dims: Vec<usize>| (shape, dims, (0..shape.len()).collect());
-    let is_batch = |size: Option<usize>| matches!(size, None | Some(1));
-    let known = |size: Option<usize>, of: fn(&InputShape) -> usize| size.or(told.as_ref().map(of));
-    let (height, width) = (|of: &InputShape| of.height, |of: &InputShape| of.width);
-    let channels = |of: &InputShape| of.channels;
-    let agrees = |shape: &InputShape| told.is_none_or(|told| told == *shape);
-    let found = match *sizes {
-        [batch, c, h, w] if is_batch(batch) && matches!(known(c, channels), Some(1 | 3)) => {
-            let shape = InputShape::new(known(h, height)?, known(w, width)?, known(c, channels)?)?;
-            Some(in_order(shape, vec![1, shape.channels, shape.height, shape.width]))
-        }
-        [batch, h, w, Some(c @ (1 | 3))] if is_batch(batch) => {
-            let shape = InputShape::new(known(h, height)?, known(w, width)?, c)?;
-            let map = (0..shape.len()).map(|at| at % c * shape.pixels() + at / c).collect();
-            Some((shape, vec![1, shape.height, shape.width, c], map))
-        }
-        [Some(c @ (1 | 3)), Some(h), Some(w)] => Some(in_order(InputShape::new(h, w, c)?, vec![c, h, w])),
-        [None, h, w] => {
-            let shape = InputShape::new(known(h, height)?, known(w, width)?, 1)?;
-            Some(in_order(shape, vec![1, shape.height, shape.width]))
-        }
-        [batch, Some(pixels)] if is_batch(batch) => {
-            let side = (1..=InputShape::MAX_SIDE).find(|side| side * side == pixels);
-            let shape = told.or(side.and_then(|side| InputShape::new(side, side, 1)))?;
-            (shape.len() == pixels).then(|| in_order(shape, vec![1, pixels]))
-        }
-        _ => None,
-    };
-    found.filter(|(shape, ..)| agrees(shape))
 }

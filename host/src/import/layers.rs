@@ -1,6 +1,7 @@
 //! Nodes that become layers, and what is folded into layers.
 
 use super::graph::{Built, Importer};
+use super::rearrange::list;
 use super::tensor::{MOST_ELEMENTS, Tensor};
 use super::view::{Head, Pending, View, broadcast};
 use crate::onnx::OnnxError;
@@ -14,7 +15,17 @@ pub(super) const MOST_VALUES: usize = 1 << 22;
 const MOST_OUTPUTS: usize = 4_096;
 
 /// Attributes of a node that its reader uses or that change nothing.
-const ATTRIBUTES: [(&str, &[&str]); 23] = [
+const ATTRIBUTES: [(&str, &[&str]); 33] = [
+    ("Identity", &[]),
+    ("Dropout", &["ratio", "seed"]),
+    ("Cast", &["to", "saturate", "round_mode"]),
+    ("Reshape", &["allowzero", "shape"]),
+    ("Flatten", &["axis"]),
+    ("Squeeze", &["axes"]),
+    ("Unsqueeze", &["axes"]),
+    ("Transpose", &["perm"]),
+    ("Gather", &["axis"]),
+    ("Slice", &["axes", "starts", "ends"]),
     ("Conv", &["kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"]),
     ("MaxPool", &["kernel_shape", "strides", "pads", "dilations", "ceil_mode", "auto_pad", "storage_order"]),
     (
@@ -44,16 +55,21 @@ const ATTRIBUTES: [(&str, &[&str]); 23] = [
 ];
 
 impl Importer<'_> {
-    /// The view that a node yields.
-    ///
-    /// * `index`: of the first input that is computed; `view`: that input.
-    pub(super) fn layer(&mut self, node: &NodeProto, index: usize, view: View) -> Result<View, OnnxError> {
+    /// Refuses unknown operators and attributes that no reader uses.
+    pub(super) fn check_attributes(&self, node: &NodeProto) -> Result<(), OnnxError> {
         let Some((_, known)) = ATTRIBUTES.iter().find(|(op, _)| *op == node.op_type) else {
             return self.refuse(node, unsupported(&node.op_type));
         };
         if let Some(odd) = node.attribute.iter().find(|attribute| !known.contains(&attribute.name.as_str())) {
             return self.refuse(node, format!("its attribute {} is not known", odd.name));
         }
+        Ok(())
+    }
+
+    /// The view that a node yields.
+    ///
+    /// * `index`: of the first input that is computed; `view`: that input.
+    pub(super) fn layer(&mut self, node: &NodeProto, index: usize, view: View) -> Result<View, OnnxError> {
         let is_second = node.input.iter().skip(index + 1).any(|name| self.views.contains_key(name));
         match node.op_type.as_str() {
             "Add" | "Sum" if is_second => self.sum(node, view),
@@ -117,6 +133,16 @@ impl Importer<'_> {
             Some(constant) => Ok(constant),
             None => self.refuse(node, format!("its input {index} is no constant")),
         }
+    }
+
+    /// A list of whole numbers; see [`list`].
+    pub(super) fn list(
+        &self,
+        node: &NodeProto,
+        name: &str,
+        input: usize,
+    ) -> Result<Option<Vec<i64>>, OnnxError> {
+        list(node, &self.constants, name, input).or_else(|problem| self.refuse(node, problem))
     }
 
     /// Finite floats of a constant.

@@ -2,7 +2,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`graph`] | the walk over the nodes, the graph's input and output |
+//! | [`graph`] | the walk over the nodes, the graph's output |
+//! | `input` | the graph's input: which image it is, in which order and range |
 //! | `layers` | which node becomes what; dense layers, sums, ends |
 //! | `windows` | convolutions, pools, padding |
 //! | `scaling` | scale and shift by constants, batch norm, activations |
@@ -21,6 +22,7 @@
 pub mod compare;
 mod fold;
 pub mod graph;
+mod input;
 mod layers;
 mod rearrange;
 mod scaling;
@@ -28,6 +30,7 @@ mod tensor;
 mod view;
 mod windows;
 
+use firmware::nn::window::Window;
 use shared::input::InputShape;
 
 use crate::onnx::float::{FloatLayer, FloatOp};
@@ -120,13 +123,24 @@ pub fn average_as_convolution(layer: &mut FloatLayer) -> bool {
     if !rows || !columns {
         return false;
     }
-    layer.op = FloatOp::Conv {
+    layer.op = mean_as_convolution(window, channels);
+    true
+}
+
+/// A mean over whole windows, zeros of the padding counted, as a depthwise convolution with equal weights.
+fn mean_as_convolution(window: Window, channels: usize) -> FloatOp {
+    depthwise(window, vec![1.0 / window.taps() as f32; channels * window.taps()], vec![0.0; channels])
+}
+
+/// A depthwise convolution; weights `[channels][height][width]`, bias `[channels]`.
+fn depthwise(window: Window, weights: Vec<f32>, bias: Vec<f32>) -> FloatOp {
+    let channels = bias.len();
+    FloatOp::Conv {
         window,
         in_channels: channels,
         out_channels: channels,
         depthwise: channels > 1,
-        weights: vec![1.0 / window.taps() as f32; channels * window.taps()],
-        bias: vec![0.0; channels],
-    };
-    true
+        weights,
+        bias,
+    }
 }

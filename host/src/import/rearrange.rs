@@ -39,24 +39,36 @@ pub(super) fn rearrange(
     })
 }
 
+/// A list of whole numbers: an attribute in old operator sets, an input in new ones.
+///
+/// # Errors
+/// Where the input is no constant of whole numbers.
+pub(super) fn list(
+    node: &NodeProto,
+    constants: &HashMap<String, Tensor>,
+    name: &str,
+    input: usize,
+) -> Result<Option<Vec<i64>>, String> {
+    if let Some(attribute) = proto::attribute_of(node, name) {
+        return Ok(Some(attribute.ints.clone()));
+    }
+    match node.input.get(input).filter(|name| !name.is_empty()) {
+        None => Ok(None),
+        Some(tensor) => match constants.get(tensor).and_then(Tensor::as_ints) {
+            Some(values) => Ok(Some(values.to_vec())),
+            None => Err(format!("its {name} ({tensor}) is no constant of whole numbers")),
+        },
+    }
+}
+
 struct Arguments<'a> {
     node: &'a NodeProto,
     constants: &'a HashMap<String, Tensor>,
 }
 
 impl Arguments<'_> {
-    /// A list of whole numbers: an attribute in old operator sets, an input in new ones.
     fn list(&self, name: &str, input: usize) -> Result<Option<Vec<i64>>, String> {
-        if let Some(attribute) = self.node.attribute.iter().find(|attribute| attribute.name == name) {
-            return Ok(Some(attribute.ints.clone()));
-        }
-        match self.node.input.get(input).filter(|name| !name.is_empty()) {
-            None => Ok(None),
-            Some(tensor) => match self.constants.get(tensor).and_then(Tensor::as_ints) {
-                Some(values) => Ok(Some(values.to_vec())),
-                None => Err(format!("its {name} ({tensor}) is no constant")),
-            },
-        }
+        list(self.node, self.constants, name, input)
     }
 
     fn reshape(&self, dims: &[usize]) -> Result<Vec<usize>, String> {

@@ -2,6 +2,7 @@
 
 use firmware::nn::window::Window;
 
+use super::depthwise;
 use super::graph::Importer;
 use super::view::{Affine, View, broadcast};
 use crate::onnx::OnnxError;
@@ -40,24 +41,15 @@ impl Importer<'_> {
     /// Adds a 1×1 depthwise convolution; returns its position.
     pub(super) fn pointwise(&mut self, input: Option<usize>, scale: &[f64], shift: &[f64]) -> usize {
         let shape @ [channels, height, width] = self.shape_of(input);
-        if let Some(FloatOp::Dense { .. }) = input.map(|at| &self.layers[at].op) {
-            let weight =
-                |at: usize| if at.is_multiple_of(channels + 1) { scale[at / channels] as f32 } else { 0.0 };
-            let weights = (0..channels * channels).map(weight).collect();
-            let bias = shift.iter().map(|&value| value as f32).collect();
-            self.push(FloatOp::Dense { input: shape, out_features: channels, weights, bias }, input, shape);
-            return self.layers.len() - 1;
-        }
-        let window = Window::new([height, width], [1, 1], [1, 1], [0; 4]).expect("no plane is empty");
-        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+        let single = |values: &[f64]| -> Vec<f32> { values.iter().map(|&value| value as f32).collect() };
         let (weights, bias) = (single(scale), single(shift));
-        let op = FloatOp::Conv {
-            window,
-            in_channels: channels,
-            out_channels: channels,
-            depthwise: channels > 1,
-            weights,
-            bias,
+        let op = if let Some(FloatOp::Dense { .. }) = input.map(|at| &self.layers[at].op) {
+            let mut diagonal = vec![0.0; channels * channels];
+            weights.iter().enumerate().for_each(|(at, &weight)| diagonal[at * (channels + 1)] = weight);
+            FloatOp::Dense { input: shape, out_features: channels, weights: diagonal, bias }
+        } else {
+            let window = Window::new([height, width], [1, 1], [1, 1], [0; 4]).expect("no plane is empty");
+            depthwise(window, weights, bias)
         };
         self.push(op, input, shape);
         self.layers.len() - 1

@@ -4,6 +4,7 @@ use firmware::nn::window::Window;
 
 use super::graph::Importer;
 use super::layers::{LARGEST_SIDE, MOST_VALUES, name_of};
+use super::mean_as_convolution;
 use super::tensor::MOST_ELEMENTS;
 use super::view::{Pending, View, broadcast};
 use crate::onnx::OnnxError;
@@ -18,7 +19,7 @@ impl Importer<'_> {
         name: &str,
         default: [usize; 2],
     ) -> Result<[usize; 2], OnnxError> {
-        let given = node.attribute.iter().find(|attribute| attribute.name == name);
+        let given = proto::attribute_of(node, name);
         let Some(given) = given else { return Ok(default) };
         match given.ints[..] {
             [a, b] if [a, b].iter().all(|&size| (1..=LARGEST_SIDE as i64).contains(&size)) => {
@@ -40,7 +41,7 @@ impl Importer<'_> {
         reach: [usize; 2],
         strides: [usize; 2],
     ) -> Result<[usize; 4], OnnxError> {
-        let rule = node.attribute.iter().find(|attribute| attribute.name == "auto_pad");
+        let rule = proto::attribute_of(node, "auto_pad");
         let rule = rule.map_or("NOTSET".into(), |rule| String::from_utf8_lossy(&rule.s).into_owned());
         let before = match pending {
             Some(Pending::Pad(pads, _)) => pads,
@@ -48,7 +49,7 @@ impl Importer<'_> {
         };
         let size = [size[0] + before[0] + before[2], size[1] + before[1] + before[3]];
         let own = match rule.as_str() {
-            "NOTSET" | "" => match node.attribute.iter().find(|attribute| attribute.name == "pads") {
+            "NOTSET" | "" => match proto::attribute_of(node, "pads") {
                 None => [0; 4],
                 Some(pads) => match pads.ints[..] {
                     [a, b, c, d] if pads.ints.iter().all(|&pad| (0..=LARGEST_SIDE as i64).contains(&pad)) => {
@@ -163,7 +164,7 @@ impl Importer<'_> {
 
     pub(super) fn pool(&mut self, node: &NodeProto, view: View) -> Result<View, OnnxError> {
         let [channels, height, width] = self.planes(node, &view)?;
-        if !node.attribute.iter().any(|attribute| attribute.name == "kernel_shape") {
+        if proto::attribute_of(node, "kernel_shape").is_none() {
             return self.refuse(node, "its kernel_shape is missing");
         }
         let kernel = self.pair(node, "kernel_shape", [1, 1])?;
@@ -219,16 +220,7 @@ impl Importer<'_> {
         if counts && is_padded {
             // Zeros count: what a depthwise convolution with equal weights does.
             let view = self.settled(view);
-            let share = 1.0 / window.taps() as f32;
-            let weights = vec![share; channels * window.taps()];
-            let op = FloatOp::Conv {
-                window,
-                in_channels: channels,
-                out_channels: channels,
-                depthwise: channels > 1,
-                weights,
-                bias: vec![0.0; channels],
-            };
+            let op = mean_as_convolution(window, channels);
             self.remarks.push(format!(
                 "{}: averages that count their padding became a depthwise convolution",
                 name_of(node)
@@ -246,12 +238,11 @@ impl Importer<'_> {
         let rank = view.dims.len();
         let is_reduction = node.op_type.starts_with("Reduce");
         let axes: Vec<usize> = if is_reduction {
-            let attribute = node.attribute.iter().find(|attribute| attribute.name == "axes");
-            let listed: Vec<i64> = match attribute {
-                Some(attribute) => attribute.ints.clone(),
-                None if self.has(node, 1) => self.constant(node, 1)?.as_ints().unwrap_or(&[]).to_vec(),
-                None => (0..rank as i64).collect(),
-            };
+            if proto::int_of(node, "noop_with_empty_axes").unwrap_or(0) != 0 {
+                return self.refuse(node, "noop_with_empty_axes is not supported; name the axes");
+            }
+            let all = || (0..rank as i64).collect();
+            let listed = self.list(node, "axes", 1)?.unwrap_or_else(all);
             match listed.iter().map(|&axis| super::rearrange::at(axis, rank)).collect() {
                 Ok(axes) => axes,
                 Err(problem) => return self.refuse(node, format!("its axis {problem}")),
@@ -310,18 +301,14 @@ impl Importer<'_> {
 
     pub(super) fn pad(&mut self, node: &NodeProto, view: View) -> Result<View, OnnxError> {
         self.planes(node, &view)?;
-        let mode = node.attribute.iter().find(|attribute| attribute.name == "mode");
+        let mode = proto::attribute_of(node, "mode");
         if mode.is_some_and(|mode| mode.s != b"constant") {
             return self.refuse(node, "only constant padding is supported");
         }
         if self.has(node, 3) {
             return self.refuse(node, "its input axes is not read; export with opset 17");
         }
-        let attribute = node.attribute.iter().find(|attribute| attribute.name == "pads");
-        let pads = match attribute {
-            Some(attribute) => attribute.ints.clone(),
-            None => self.constant(node, 1)?.as_ints().unwrap_or(&[]).to_vec(),
-        };
+        let pads = self.list(node, "pads", 1)?.unwrap_or_default();
         let value = match self.has(node, 2) {
             true => self.constant(node, 2)?.scalar().unwrap_or(f32::NAN),
             false => proto::float_of(node, "value").unwrap_or(0.0),

@@ -11,7 +11,6 @@ pub use tract_onnx::pb::{
 };
 
 use shared::input::InputShape;
-use shared::preprocess::Preprocessing;
 
 use super::OnnxError;
 use crate::task::Task;
@@ -114,20 +113,24 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
+/// Returns a node's attribute of this name.
+pub fn attribute_of<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|attribute| attribute.name == name)
+}
+
 /// Returns a node's integer-list attribute.
 pub fn ints_of(node: &NodeProto, name: &str) -> Option<Vec<usize>> {
-    let attribute = node.attribute.iter().find(|attribute| attribute.name == name)?;
-    attribute.ints.iter().map(|&value| usize::try_from(value).ok()).collect()
+    attribute_of(node, name)?.ints.iter().map(|&value| usize::try_from(value).ok()).collect()
 }
 
 /// Returns a node's integer attribute.
 pub fn int_of(node: &NodeProto, name: &str) -> Option<i64> {
-    node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.i)
+    attribute_of(node, name).map(|attribute| attribute.i)
 }
 
 /// Returns a node's float attribute.
 pub fn float_of(node: &NodeProto, name: &str) -> Option<f32> {
-    node.attribute.iter().find(|attribute| attribute.name == name).map(|attribute| attribute.f)
+    attribute_of(node, name).map(|attribute| attribute.f)
 }
 
 /// Largest kernel, stride or pad that is read; no input is larger.
@@ -244,11 +247,7 @@ pub fn task_of(model: &ModelProto, input: InputShape, logits: usize, file: &str)
         [None, None, None] if (input, logits) == (fashion_mnist.input, fashion_mnist.classes.len()) => {
             fashion_mnist
         }
-        [None, None, None] => Task {
-            input,
-            classes: (0..logits).map(|class| format!("class {class}")).collect(),
-            preprocessing: Preprocessing::Square,
-        },
+        [None, None, None] => Task::numbered(input, logits),
         _ => return Err(refuse(format!("of {} some are missing", TASK_KEYS.join(", ")))),
     };
     if (task.input, task.classes.len()) != (input, logits) {
@@ -376,7 +375,7 @@ mod tests {
     fn a_task_survives_the_metadata_and_must_fit_the_graph() {
         let input = InputShape::new(40, 24, 3).unwrap();
         let classes = vec!["Ärmel – lang".to_owned(), "\"b\"".into()];
-        let task = Task { input, classes, preprocessing: Preprocessing::Square };
+        let task = Task { input, classes, preprocessing: shared::preprocess::Preprocessing::Square };
         let mut model = ModelProto { metadata_props: metadata(&task), ..ModelProto::default() };
         assert_eq!(task_of(&model, input, 2, "x.onnx").unwrap(), task);
         let message = task_of(&model, input, 3, "x.onnx").unwrap_err().to_string();

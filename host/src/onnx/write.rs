@@ -10,7 +10,7 @@ use crate::task::Task;
 ///
 /// The same layers give the same bytes.
 pub fn float_model(layers: &[FloatLayer], task: &Task, producer: &str) -> ModelProto {
-    let mut writer = Writer { graph: GraphProto { name: "network".into(), ..GraphProto::default() } };
+    let mut writer = GraphWriter::default();
     let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
     let mut current = proto::INPUT_NAME.to_owned();
     let mut is_flat = false;
@@ -22,32 +22,18 @@ pub fn float_model(layers: &[FloatLayer], task: &Task, producer: &str) -> ModelP
         current = writer.layer(outputs.len(), layer, current, &outputs);
         outputs.push(current.clone());
     }
-    let mut graph = writer.graph;
-    for name in graph.node.iter_mut().flat_map(|node| node.output.iter_mut().chain(&mut node.input)) {
-        if *name == current {
-            *name = proto::OUTPUT_NAME.into();
-        }
-    }
-    let (input, output) = proto::ends(task);
-    (graph.input, graph.output) = (vec![input], vec![output]);
-    ModelProto {
-        ir_version: proto::IR_VERSION,
-        producer_name: producer.into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
-        graph: Some(graph),
-        metadata_props: proto::metadata(task),
-        ..ModelProto::default()
-    }
+    writer.finish(&current, task, producer)
 }
 
-struct Writer {
+/// A graph that is written node by node.
+#[derive(Debug, Default)]
+pub struct GraphWriter {
     graph: GraphProto,
 }
 
-impl Writer {
+impl GraphWriter {
     /// Adds a node with one output and returns its name.
-    fn node(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>) -> String {
+    pub fn node(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>) -> String {
         let index = self.graph.node.len();
         let output = format!("t{index}");
         self.graph.node.push(NodeProto {
@@ -61,9 +47,32 @@ impl Writer {
         output
     }
 
-    fn constant(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
+    /// Adds a constant under its name and returns the name.
+    pub fn constant(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
         self.graph.initializer.push(proto::float_tensor(&name, dims, values));
         name
+    }
+
+    /// Makes the tensor `logits` the output of a model, the task in the metadata.
+    pub fn finish(self, logits: &str, task: &Task, producer: &str) -> ModelProto {
+        let mut graph = self.graph;
+        graph.name = "network".into();
+        for name in graph.node.iter_mut().flat_map(|node| &mut node.output) {
+            if name == logits {
+                *name = proto::OUTPUT_NAME.into();
+            }
+        }
+        let (input, output) = proto::ends(task);
+        (graph.input, graph.output) = (vec![input], vec![output]);
+        ModelProto {
+            ir_version: proto::IR_VERSION,
+            producer_name: producer.into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
+            graph: Some(graph),
+            metadata_props: proto::metadata(task),
+            ..ModelProto::default()
+        }
     }
 
     fn layer(&mut self, at: usize, layer: &FloatLayer, input: String, outputs: &[String]) -> String {

@@ -9,6 +9,19 @@ use tract_onnx::prelude::*;
 use super::{Answer, Engine, scaled};
 use crate::onnx::proto::{self, ModelProto};
 
+/// Loads and optimizes a decoded model for inputs of one type and shape.
+///
+/// # Errors
+/// tract's message, with the operator it does not like.
+pub fn runnable(model: &ModelProto, input: TypedFact) -> Result<Arc<TypedRunnableModel>> {
+    onnx()
+        .model_for_proto_model(model)
+        .and_then(|model| model.with_input_fact(0, input.into()))
+        .and_then(|model| model.into_optimized())
+        .and_then(|model| model.into_runnable())
+        .context("tract cannot load the model")
+}
+
 /// A model optimized by tract for one image at a time.
 pub struct TractModel {
     plan: Arc<TypedRunnableModel>,
@@ -24,13 +37,7 @@ impl TractModel {
         let graph = model.graph.as_ref().context("the file holds no graph")?;
         let (_, input) = proto::input_of(graph, "the model")?;
         let fact = f32::fact([1, input.channels, input.height, input.width]);
-        let plan = onnx()
-            .model_for_proto_model(model)
-            .and_then(|model| model.with_input_fact(0, fact.into()))
-            .and_then(|model| model.into_optimized())
-            .and_then(|model| model.into_runnable())
-            .context("tract cannot load the model")?;
-        Ok(Self { plan, input })
+        Ok(Self { plan: runnable(model, fact)?, input })
     }
 
     fn run(&self, image: &[u8]) -> Result<TVec<TValue>> {

@@ -7,7 +7,8 @@ use prost::Message;
 
 use super::TrainedNet;
 use super::net::{Block, ConvBlock, DenseBlock};
-use crate::onnx::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
+use crate::onnx::proto::{self, AttributeProto};
+use crate::onnx::write::GraphWriter;
 
 impl TrainedNet {
     /// Serializes the network as ONNX (opset 18): input `[batch][channels][height][width]` in 0..=1, output
@@ -17,7 +18,7 @@ impl TrainedNet {
     /// network gives the same bytes.
     pub fn to_onnx(&self) -> Vec<u8> {
         let folded = self.net.folded();
-        let mut writer = Writer { graph: GraphProto { name: "network".into(), ..GraphProto::default() } };
+        let mut writer = Writer(GraphWriter::default());
         let mut current = proto::INPUT_NAME.to_owned();
         let mut is_flat = false;
         for (index, block) in folded.blocks.iter().enumerate() {
@@ -31,45 +32,16 @@ impl TrainedNet {
         if !is_flat {
             current = writer.node("Flatten", vec![current], vec![proto::int("axis", 1)]);
         }
-        let mut graph = writer.graph;
-        for name in graph.node.iter_mut().flat_map(|node| &mut node.output) {
-            if *name == current {
-                *name = proto::OUTPUT_NAME.into();
-            }
-        }
-        let (input, output) = proto::ends(&self.architecture.task);
-        (graph.input, graph.output) = (vec![input], vec![output]);
-        let model = ModelProto {
-            ir_version: proto::IR_VERSION,
-            producer_name: "host train".into(),
-            producer_version: env!("CARGO_PKG_VERSION").into(),
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: proto::OPSET }],
-            graph: Some(graph),
-            metadata_props: proto::metadata(&self.architecture.task),
-            ..ModelProto::default()
-        };
-        model.encode_to_vec()
+        writer.0.finish(&current, &self.architecture.task, "host train").encode_to_vec()
     }
 }
 
-struct Writer {
-    graph: GraphProto,
-}
+/// The blocks of a network as nodes.
+struct Writer(GraphWriter);
 
 impl Writer {
-    /// Adds a node with one output and returns its name.
     fn node(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>) -> String {
-        let index = self.graph.node.len();
-        let output = format!("t{index}");
-        self.graph.node.push(NodeProto {
-            op_type: op.into(),
-            name: format!("{}_{index}", op.to_lowercase()),
-            input,
-            output: vec![output.clone()],
-            attribute,
-            ..NodeProto::default()
-        });
-        output
+        self.0.node(op, input, attribute)
     }
 
     /// Adds a constant under its path in the network and returns the path.
@@ -77,8 +49,7 @@ impl Writer {
         let tensor = value.val();
         let dims: [usize; D] = tensor.dims();
         let values = tensor.into_data().to_vec::<f32>().expect("networks are trained in f32");
-        self.graph.initializer.push(proto::float_tensor(&path, &dims, &values));
-        path
+        self.0.constant(path, &dims, &values)
     }
 
     fn block(&mut self, index: usize, block: &Block, input: String) -> String {

@@ -10,14 +10,14 @@ use crate::dataset::Samples;
 use crate::dataset::augment::mirror;
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
-use crate::import::{self, InputRange, Options};
+use crate::import::{self, Imported, InputRange, Options};
 use crate::onnx::write::float_model;
 use crate::onnx::{int8, proto};
+use crate::quantize::network::QuantizedNetwork;
 use crate::runtime::Engine;
 use crate::runtime::tract::Tract;
 use crate::task::Task;
 use shared::input::InputShape;
-use shared::preprocess::Preprocessing;
 
 /// A trained network that teaches.
 #[derive(Debug, Clone)]
@@ -135,14 +135,16 @@ fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<V
     let architecture = teacher.architecture.as_ref();
     let network = architecture.map_or("onnx", |architecture| &architecture.network);
     let kept = folder.join(format!("{network}-{file}-{images}.f32"));
-    let mut asked = match architecture {
-        Some(architecture) => Asked::trained(architecture, &bytes, teacher).map_err(named)?,
-        None => Asked::imported(teacher).map_err(named)?,
+    let asked = match architecture {
+        Some(architecture) => Asked::trained(architecture, &bytes, teacher),
+        None => Asked::imported(teacher),
     };
-    if asked.task.0 != samples.shape {
-        return Err(named(format!("it reads {}, the images are {}", asked.task.0, samples.shape)));
+    let asked = asked.map_err(named)?;
+    let (input, classes) = asked.task();
+    if input != samples.shape {
+        return Err(named(format!("it reads {input}, the images are {}", samples.shape)));
     }
-    let (classes, count) = (asked.task.1, samples.len());
+    let count = samples.len();
     if let Ok(bytes) = std::fs::read(&kept)
         && bytes.len() == 2 * 4 * classes * count
     {
@@ -153,35 +155,27 @@ fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<V
     }
     let mut mirrored = samples.clone();
     mirrored.pixels.chunks_exact_mut(samples.shape.len()).for_each(|image| mirror(samples.shape, image));
-    let sets = [asked.logits(samples).map_err(named)?, asked.logits(&mirrored).map_err(named)?];
+    let sets = asked.logits([samples, &mirrored]).map_err(named)?;
     let values = sets.iter().flatten().flatten();
     let bytes: Vec<u8> = values.flat_map(|logit| logit.to_le_bytes()).collect();
     crate::files::write_whole(&kept, &bytes)?;
     Ok(sets)
 }
 
-/// A teacher that is asked.
-struct Asked {
-    /// Shape of its input, number of its classes.
-    task: (InputShape, usize),
-    runner: Runner,
+/// A teacher's file, read.
+enum Asked<'a> {
+    /// Of a network trained here.
+    Trained(&'a Architecture, Box<QuantizedNetwork>),
+    /// Somebody's.
+    Imported(Box<Imported>),
 }
 
-enum Runner {
-    /// A network trained here.
-    Trained(Box<TrainedNet>),
-    /// Somebody's, in tract.
-    Imported(Tract),
-}
-
-impl Asked {
-    fn trained(architecture: &Architecture, bytes: &[u8], teacher: &Teacher) -> Result<Self, String> {
+impl<'a> Asked<'a> {
+    fn trained(architecture: &'a Architecture, bytes: &[u8], teacher: &Teacher) -> Result<Self, String> {
         let name = teacher.file.display().to_string();
         let model = proto::decode(bytes, &name).map_err(|error| error.to_string())?;
         let network = int8::read(&model, &name).map_err(|error| error.to_string())?;
-        let task = (network.task.input, network.task.classes.len());
-        let net = TrainedNet::from_quantized(architecture, &network)?;
-        Ok(Self { task, runner: Runner::Trained(Box::new(net)) })
+        Ok(Self::Trained(architecture, Box::new(network)))
     }
 
     /// Reads the file as `host import` does, its input being pixel / 255.
@@ -189,24 +183,34 @@ impl Asked {
         let options = Options { range: InputRange::Unit, input: None, output: None };
         let model = import::read(&teacher.file).map_err(|error| error.to_string())?;
         let imported = import::import(&model, "the file", &options).map_err(|error| error.to_string())?;
-        let classes = imported.classes();
-        let task = Task {
-            input: imported.input,
-            classes: (0..classes).map(|class| format!("class {class}")).collect(),
-            preprocessing: Preprocessing::Square,
-        };
-        let written = float_model(&imported.layers, &task, "host train");
-        let tract = Tract::float(&written).map_err(|error| format!("{error:#}"))?;
-        Ok(Self { task: (imported.input, classes), runner: Runner::Imported(tract) })
+        Ok(Self::Imported(Box::new(imported)))
     }
 
-    fn logits(&mut self, samples: &Samples) -> Result<Vec<Vec<f32>>, String> {
-        match &mut self.runner {
-            Runner::Trained(net) if has_lanes(&net.architecture, &net.device) => {
-                Ok(lane_logits(&net.net, samples, &net.device))
+    /// Shape of its input, number of its classes.
+    fn task(&self) -> (InputShape, usize) {
+        match self {
+            Self::Trained(_, network) => (network.task.input, network.task.classes.len()),
+            Self::Imported(imported) => (imported.input, imported.classes()),
+        }
+    }
+
+    fn logits(self, sets: [&Samples; 2]) -> Result<[Vec<Vec<f32>>; 2], String> {
+        match self {
+            Self::Trained(architecture, network) => {
+                let net = TrainedNet::from_quantized(architecture, &network)?;
+                Ok(sets.map(|samples| match has_lanes(architecture, &net.device) {
+                    true => lane_logits(&net.net, samples, &net.device),
+                    false => net.logits(samples),
+                }))
             }
-            Runner::Trained(net) => Ok(net.logits(samples)),
-            Runner::Imported(tract) => tract.logits(samples).map_err(|error| format!("{error:#}")),
+            Self::Imported(imported) => {
+                let task = Task::numbered(imported.input, imported.classes());
+                let written = float_model(&imported.layers, &task, "host train");
+                let told = |error: anyhow::Error| format!("{error:#}");
+                let mut tract = Tract::float(&written).map_err(told)?;
+                let [plain, mirrored] = sets.map(|samples| tract.logits(samples).map_err(told));
+                Ok([plain?, mirrored?])
+            }
         }
     }
 }
