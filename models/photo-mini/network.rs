@@ -9,7 +9,9 @@ use crate::nn::kernel::packed::{
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
-use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use crate::nn::layer::{
+    Add, AveragePool, Concat, Conv2d, Dense, DepthwiseConv2d, Layer, Lookup, MaxPool, Operands, Product,
+};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
 use crate::nn::requantize::Requantization;

@@ -4,8 +4,10 @@
 //! chosen set and is inlined, so constants in generated code reach the kernel's loops.
 
 use super::kernel::scalar as kernel;
-use super::requantize::{Requantization, requantize};
+use super::requantize::Requantization;
 use super::window::Window;
+
+pub use super::branch::{Add, Concat, FACTOR_ONE, Operands, Product, Recall};
 
 /// 2-D convolution with folded bias and requantization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,51 +82,42 @@ pub struct AveragePool<'a> {
     pub requantization: Requantization<'a>,
 }
 
-/// Sum of the activation before and of an earlier layer's output: the end of a residual block.
-///
-/// `acc = (x_q − zero) · factor + (y_q − zero) · factor`, requantized by one multiplier for all channels.
+/// Any function of one activation: the answer to each of its 256 values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Add {
-    /// Activations of each input and of the output.
+pub struct Lookup<'a> {
+    /// Activations in and out.
     pub len: usize,
-    /// Channels, the last axis of all three.
+    /// Channels, the last axis.
     pub channels: usize,
-    /// Position in the chain of the layer whose output is added.
-    pub other: usize,
-    /// Zero points: of the activation before, of the other one.
-    pub zero_points: [i8; 2],
-    /// s / max(s) · 2¹⁶ of both inputs' scales, rounded: 1..=2¹⁶, so that sums stay below 2²⁶.
-    pub factors: [i32; 2],
-    /// max(s) / s_out · 2⁻¹⁶ · 2³².
-    pub multiplier: i32,
-    /// Zero point of the output.
-    pub zero_point: i8,
-    /// Lowest output.
-    pub min: i8,
-    /// Highest output.
-    pub max: i8,
+    /// `[256]` for all channels or `[channels][256]`; entry `x_q + 128` answers `x_q`.
+    pub tables: &'a [i8],
 }
 
-impl Add {
-    /// Adds two activations.
-    #[inline(always)]
-    pub const fn sum(&self, x_q: i8, y_q: i8) -> i8 {
-        let [zero_x, zero_y] = self.zero_points;
-        let [factor_x, factor_y] = self.factors;
-        let acc = (x_q as i32 - zero_x as i32) * factor_x + (y_q as i32 - zero_y as i32) * factor_y;
-        requantize(acc, self.multiplier, self.zero_point, self.min, self.max)
-    }
+/// Entries of a [`Lookup`]'s table.
+pub const TABLE_LEN: usize = 256;
 
-    /// Whether the factors are in their range and the length is whole channels.
+impl Lookup<'_> {
+    /// Whether there is one table, or one a channel, and the length is whole channels.
     pub const fn is_consistent(&self) -> bool {
-        let [x, y] = self.factors;
-        let fits = 0 < x && x <= FACTOR_ONE && 0 < y && y <= FACTOR_ONE && self.multiplier > 0;
-        fits && self.channels > 0 && self.len > 0 && self.len.is_multiple_of(self.channels)
+        let is_whole = self.channels > 0 && self.len > 0 && self.len.is_multiple_of(self.channels);
+        let tables = self.tables.len();
+        is_whole && (tables == TABLE_LEN || tables == TABLE_LEN * self.channels)
+    }
+
+    /// Applies the function in place.
+    ///
+    /// * `activations`: `[pixels][channels]`.
+    #[inline(always)]
+    pub fn apply(&self, activations: &mut [i8]) {
+        let first_of = |channel: usize| if self.tables.len() == TABLE_LEN { 0 } else { TABLE_LEN * channel };
+        for pixel in activations.chunks_exact_mut(self.channels.max(1)) {
+            for (channel, x_q) in pixel.iter_mut().enumerate() {
+                let entry = first_of(channel) + (i32::from(*x_q) + 128) as usize;
+                *x_q = self.tables.get(entry).copied().unwrap_or(*x_q);
+            }
+        }
     }
 }
-
-/// The larger of an [`Add`]'s factors.
-pub const FACTOR_ONE: i32 = 1 << 16;
 
 /// Any layer but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +134,14 @@ pub enum Layer<'a> {
     AveragePool(AveragePool<'a>),
     /// Sum with an earlier layer's output.
     Add(Add),
+    /// Product with an earlier layer's output.
+    Product(Product),
+    /// Channels beside an earlier layer's.
+    Concat(Concat),
+    /// An earlier layer's output.
+    Recall(Recall),
+    /// A function of each activation.
+    Lookup(Lookup<'a>),
 }
 
 impl Conv2d<'_> {
@@ -207,7 +208,7 @@ impl AveragePool<'_> {
 }
 
 impl Layer<'_> {
-    /// Returns the number of input activations.
+    /// Returns the number of input activations; 0 for a [`Layer::Recall`], which reads an earlier output instead.
     pub const fn input_len(&self) -> usize {
         match self {
             Layer::Conv2d(layer) => layer.window.in_pixels() * layer.in_channels,
@@ -216,6 +217,10 @@ impl Layer<'_> {
             Layer::MaxPool(layer) => layer.window.in_pixels() * layer.channels,
             Layer::AveragePool(layer) => layer.window.in_pixels() * layer.channels,
             Layer::Add(layer) => layer.len,
+            Layer::Product(layer) => layer.operand_len(0),
+            Layer::Concat(layer) => layer.pixels * layer.channels[0],
+            Layer::Recall(_) => 0,
+            Layer::Lookup(layer) => layer.len,
         }
     }
 
@@ -228,10 +233,14 @@ impl Layer<'_> {
             Layer::MaxPool(layer) => layer.window.out_pixels() * layer.channels,
             Layer::AveragePool(layer) => layer.window.out_pixels() * layer.channels,
             Layer::Add(layer) => layer.len,
+            Layer::Product(layer) => layer.pixels * layer.channels,
+            Layer::Concat(layer) => layer.pixels * layer.out_channels(),
+            Layer::Recall(layer) => layer.len,
+            Layer::Lookup(layer) => layer.len,
         }
     }
 
-    /// Returns the multiply-accumulates of one inference; pooling counts none.
+    /// Returns the multiply-accumulates of one inference; only weights count.
     pub const fn macs(&self) -> usize {
         match self {
             Layer::Conv2d(layer) => {
@@ -239,7 +248,7 @@ impl Layer<'_> {
             }
             Layer::DepthwiseConv2d(layer) => layer.window.out_pixels() * layer.window.taps() * layer.channels,
             Layer::Dense(layer) => layer.in_features * layer.out_features,
-            Layer::MaxPool(_) | Layer::AveragePool(_) | Layer::Add(_) => 0,
+            _ => 0,
         }
     }
 
@@ -255,7 +264,10 @@ impl Layer<'_> {
             Layer::Dense(layer) => {
                 (layer.weights.len(), layer.bias.len() + layer.requantization.multipliers.len())
             }
-            Layer::MaxPool(_) | Layer::Add(_) => (0, 0),
+            Layer::Lookup(layer) => (layer.tables.len(), 0),
+            Layer::MaxPool(_) | Layer::Add(_) | Layer::Product(_) | Layer::Concat(_) | Layer::Recall(_) => {
+                (0, 0)
+            }
             Layer::AveragePool(layer) => (0, layer.requantization.multipliers.len()),
         };
         weights + 4 * words
@@ -272,25 +284,66 @@ impl Layer<'_> {
             Layer::MaxPool(layer) => layer.channels > 0,
             Layer::AveragePool(layer) => layer.channels > 0 && !layer.requantization.multipliers.is_empty(),
             Layer::Add(layer) => layer.is_consistent(),
+            Layer::Product(layer) => layer.is_consistent(),
+            Layer::Concat(layer) => layer.is_consistent(),
+            Layer::Recall(layer) => layer.len > 0 && layer.channels > 0,
+            Layer::Lookup(layer) => layer.is_consistent(),
         }
     }
 
-    /// Returns the position of the layer whose output is read besides; `None` for all but [`Layer::Add`].
+    /// Returns the position of the earlier layer whose output is read besides, or instead.
     pub const fn other(&self) -> Option<usize> {
         match self {
             Layer::Add(layer) => Some(layer.other),
+            Layer::Product(layer) => Some(layer.other),
+            Layer::Concat(layer) => Some(layer.other),
+            Layer::Recall(layer) => Some(layer.other),
             _ => None,
+        }
+    }
+
+    /// Returns the activations read of [`Layer::other`]; 0 where there is none.
+    pub const fn other_len(&self) -> usize {
+        match self {
+            Layer::Add(layer) => layer.len,
+            Layer::Product(layer) => layer.operand_len(1),
+            Layer::Concat(layer) => layer.pixels * layer.channels[1],
+            Layer::Recall(layer) => layer.len,
+            _ => 0,
+        }
+    }
+
+    /// Returns the channels of the output, its last axis.
+    pub const fn out_channels(&self) -> usize {
+        match self {
+            Layer::Conv2d(layer) => layer.out_channels,
+            Layer::DepthwiseConv2d(layer) => layer.channels,
+            Layer::Dense(layer) => layer.out_features,
+            Layer::MaxPool(layer) => layer.channels,
+            Layer::AveragePool(layer) => layer.channels,
+            Layer::Add(layer) => layer.channels,
+            Layer::Product(layer) => layer.channels,
+            Layer::Concat(layer) => layer.out_channels(),
+            Layer::Recall(layer) => layer.channels,
+            Layer::Lookup(layer) => layer.channels,
         }
     }
 
     /// Runs the layer.
     ///
-    /// * `input`: [`Layer::input_len`] activations, `other`: as many of [`Layer::other`], nothing where there is
-    ///   none, `output`: [`Layer::output_len`] activations.
+    /// * `input`: [`Layer::input_len`] activations; `other`: [`Layer::other_len`] of [`Layer::other`];
+    ///   `output`: [`Layer::output_len`] activations.
     #[inline(always)]
     pub fn run(&self, input: &[i8], other: &[i8], output: &mut [i8]) {
         match self {
             Layer::Add(layer) => kernel::add(layer, input, other, output),
+            Layer::Product(layer) => kernel::product(layer, input, other, output),
+            Layer::Concat(layer) => kernel::concat(layer, input, other, output),
+            Layer::Recall(_) => kernel::copy(other, output),
+            Layer::Lookup(layer) => {
+                kernel::copy(input, output);
+                layer.apply(output);
+            }
             Layer::Conv2d(layer) => layer.run(input, output),
             Layer::DepthwiseConv2d(layer) => layer.run(input, output),
             Layer::Dense(layer) => layer.run(input, output),

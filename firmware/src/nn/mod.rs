@@ -1,10 +1,11 @@
-//! Integer inference: a chain of int8 layers from an image to one logit a class.
+//! Integer inference: a list of int8 layers from an image to one logit a class.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`requantize`] | the one rounding rule |
 //! | [`window`] | geometry of convolutions and pools |
 //! | [`layer`] | layers as plain values over borrowed weights |
+//! | [`branch`] | layers that read an earlier output: sums, joined channels |
 //! | [`kernel`] | the loops: reference and packed |
 //! | [`plan`] | steps with their kernels and places in memory: what a chip runs |
 //! | [`arena`] | the memory of a plan |
@@ -16,6 +17,7 @@
 //! hold on the desktop, in the emulator and on a board.
 
 pub mod arena;
+pub mod branch;
 pub mod confidence;
 pub mod ends;
 pub mod kernel;
@@ -44,8 +46,8 @@ pub enum NetworkError {
         /// Activations there are.
         have: usize,
     },
-    /// Layer `index` adds the output of a layer that does not come before it, or has another length.
-    BadSum {
+    /// Layer `index` reads the output of a layer that does not come before it, or has another length.
+    BadBranch {
         /// Position in the chain.
         index: usize,
     },
@@ -65,8 +67,8 @@ impl core::fmt::Display for NetworkError {
             Self::Mismatch { index, reads, have } => {
                 write!(f, "layer {index} reads {reads} activations, but there are {have}")
             }
-            Self::BadSum { index } => {
-                write!(f, "layer {index} adds no earlier layer's output of its own length")
+            Self::BadBranch { index } => {
+                write!(f, "layer {index} reads no earlier layer's output of the length that it needs")
             }
             Self::BadClassCount { have } => {
                 write!(f, "the last layer yields {have} logits; a classifier has 2 to {MAX_CLASSES}")
@@ -116,7 +118,7 @@ impl core::fmt::Display for InferError {
 
 impl core::error::Error for InferError {}
 
-/// A checked chain of layers. Everything below this door trusts the shapes.
+/// A checked list of layers, each reading the one before it. Everything below this door trusts the shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network<'a> {
     layers: &'a [Layer<'a>],
@@ -139,13 +141,14 @@ impl<'a> Network<'a> {
             if !layers[index].is_consistent() {
                 return Err(NetworkError::Inconsistent { index });
             }
-            if layers[index].input_len() != have {
+            let branches_off = matches!(layers[index], Layer::Recall(_));
+            if !branches_off && layers[index].input_len() != have {
                 return Err(NetworkError::Mismatch { index, reads: layers[index].input_len(), have });
             }
             if let Some(other) = layers[index].other()
-                && (other >= index || layers[other].output_len() != have)
+                && (other >= index || layers[other].output_len() != layers[index].other_len())
             {
-                return Err(NetworkError::BadSum { index });
+                return Err(NetworkError::BadBranch { index });
             }
             have = layers[index].output_len();
             index += 1;
@@ -224,7 +227,7 @@ impl<'a> Network<'a> {
     /// use firmware::nn::{Network, window::Window};
     /// let window = Window::new([28, 28], [7, 7], [7, 7], [0; 4]).unwrap();
     /// let layers = [Layer::MaxPool(MaxPool { window, channels: 1 })];
-    /// let none = Requantization { multipliers: &[], zero_point: 0, min: -128, max: 127 };
+    /// let none = Requantization { multipliers: &[], shift: 0, zero_point: 0, min: -128, max: 127 };
     /// let last = Dense { in_features: 16, out_features: 10, weights: &[1; 160], bias: &[5; 10], requantization: none };
     /// let network = Network::new(&layers, last).unwrap();
     /// let mut logits = [0; 10];
@@ -320,7 +323,7 @@ mod tests {
     use crate::nn::window::Window;
 
     const NO_ROUNDING: Requantization<'static> =
-        Requantization { multipliers: &[], zero_point: 0, min: -128, max: 127 };
+        Requantization { multipliers: &[], shift: 0, zero_point: 0, min: -128, max: 127 };
 
     fn dense<'a>(in_features: usize, out_features: usize, weights: &'a [i8], bias: &'a [i32]) -> Dense<'a> {
         Dense { in_features, out_features, weights, bias, requantization: NO_ROUNDING }

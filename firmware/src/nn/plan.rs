@@ -7,74 +7,14 @@
 //! The arena is one run of words. A step's input and output lie at bytes of its lower part and may
 //! overlap as far as the kernel allows ([`Overlap`]); its scratch is everything from a word above them.
 
+mod operator;
+
+pub use operator::{Operator, Overlap};
+
 use super::MAX_CLASSES;
 use super::ends::{Place, pair};
-use super::kernel::packed::chain::ChainConv;
-use super::kernel::packed::conv::PackedConv;
-use super::kernel::packed::dense::PackedDense;
-use super::kernel::packed::plane::PlaneConv;
-use super::kernel::packed::winograd::WinogradConv;
-use super::kernel::packed::{Memory, add, pool, spread};
-use super::kernel::routines::Packing;
-use super::layer::{Add, AveragePool, Dense, Layer, MaxPool};
+use super::kernel::packed::{Memory, branch, pool, spread};
 use crate::bytes::of_words_mut;
-
-/// What a step computes, and with which kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator<'a> {
-    /// Copies the image, so many values, into the arena, for kernels that read it there.
-    Copy(usize),
-    /// Copies an image of so many pixels with three channels into the arena with four, for kernels that read
-    /// whole words; the fourth is black and meets weights of zero.
-    Spread(usize),
-    /// 3×3 over the image, pooled or not.
-    Image(PlaneConv<'a>),
-    /// 3×3 over the image feeding a convolution through a line buffer, which is the step's input.
-    Chain(ChainConv<'a>),
-    /// Depthwise 3×3, in place.
-    Depthwise(PlaneConv<'a>),
-    /// Any convolution, pooled or not.
-    Conv(PackedConv<'a>),
-    /// 3×3 of stride 1 by Winograd's filtering.
-    Winograd(WinogradConv<'a>),
-    /// Fully connected, hidden.
-    Dense(PackedDense<'a>),
-    /// Fully connected, last: sums are the logits.
-    Logits(PackedDense<'a>),
-    /// Copies its input to byte `kept`, for an [`Operator::Add`] later on; the input stays the activation.
-    Keep {
-        /// Activations, a multiple of 4.
-        len: usize,
-        /// First byte of the copy.
-        kept: usize,
-    },
-    /// Sum with what an [`Operator::Keep`] copied to byte `kept`, in place.
-    Add {
-        /// The sum.
-        layer: Add,
-        /// First byte of what is added.
-        kept: usize,
-    },
-    /// Maximum pooling.
-    MaxPool(MaxPool),
-    /// Average pooling.
-    AveragePool(AveragePool<'a>),
-    /// Any layer with the reference kernel.
-    Scalar(Layer<'a>),
-    /// The last layer with the reference kernel.
-    ScalarLogits(Dense<'a>),
-}
-
-/// How input and output of an operator may share memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overlap {
-    /// They begin at the same byte.
-    InPlace,
-    /// The output begins at least so many bytes below the input, or above its end.
-    Below(usize),
-    /// There is no input in the arena, or no output.
-    Free,
-}
 
 /// One step of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,169 +64,6 @@ impl core::fmt::Display for PlanError {
 
 impl core::error::Error for PlanError {}
 
-impl Operator<'_> {
-    /// Returns the activations read from the arena.
-    pub const fn input_len(&self) -> usize {
-        match self {
-            Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) => 0,
-            Operator::Chain(layer) => layer.buffer_len(),
-            Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
-            Operator::Conv(layer) => layer.input_len(),
-            Operator::Winograd(layer) => layer.input_len(),
-            Operator::Dense(layer) | Operator::Logits(layer) => layer.in_features,
-            Operator::Keep { len, .. } => *len,
-            Operator::Add { layer, .. } => layer.len,
-            Operator::MaxPool(layer) => layer.window.in_pixels() * layer.channels,
-            Operator::AveragePool(layer) => layer.window.in_pixels() * layer.channels,
-            Operator::Scalar(layer) => layer.input_len(),
-            Operator::ScalarLogits(layer) => layer.in_features,
-        }
-    }
-
-    /// Returns the activations written to the arena.
-    pub const fn output_len(&self) -> usize {
-        match self {
-            Operator::Copy(len) => *len,
-            Operator::Spread(pixels) => 4 * *pixels,
-            Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
-            Operator::Chain(layer) => layer.second.output_len(),
-            Operator::Conv(layer) => layer.output_len(),
-            Operator::Winograd(layer) => layer.output_len(),
-            Operator::Dense(layer) => layer.out_features,
-            Operator::Keep { len, .. } => *len,
-            Operator::Add { layer, .. } => layer.len,
-            Operator::MaxPool(layer) => layer.window.out_pixels() * layer.channels,
-            Operator::AveragePool(layer) => layer.window.out_pixels() * layer.channels,
-            Operator::Scalar(layer) => layer.output_len(),
-            Operator::Logits(_) | Operator::ScalarLogits(_) => 0,
-        }
-    }
-
-    /// Returns the words of scratch.
-    pub const fn scratch(&self) -> usize {
-        match self {
-            Operator::Image(layer) => layer.image_scratch(),
-            Operator::Chain(layer) => layer.scratch(),
-            Operator::Depthwise(layer) => layer.depthwise_scratch(),
-            Operator::Conv(layer) => layer.scratch(),
-            Operator::Winograd(layer) => layer.scratch(),
-            _ => 0,
-        }
-    }
-
-    /// Returns how input and output may share memory.
-    pub const fn overlap(&self) -> Overlap {
-        match self {
-            Operator::Copy(_)
-            | Operator::Spread(_)
-            | Operator::Image(_)
-            | Operator::Logits(_)
-            | Operator::ScalarLogits(_) => Overlap::Free,
-            Operator::Depthwise(_) | Operator::Keep { .. } | Operator::Add { .. } => Overlap::InPlace,
-            // The buffer lies above all outputs.
-            Operator::Chain(layer) => Overlap::Below(layer.second.output_len()),
-            Operator::Conv(layer) => Overlap::Below(layer.overlap()),
-            Operator::Winograd(layer) => Overlap::Below(layer.overlap()),
-            Operator::MaxPool(layer) => Overlap::Below(pool::overlap(&layer.window, layer.channels)),
-            Operator::AveragePool(layer) => Overlap::Below(pool::overlap(&layer.window, layer.channels)),
-            Operator::Dense(layer) => Overlap::Below(layer.out_features),
-            Operator::Scalar(layer) => Overlap::Below(layer.output_len()),
-        }
-    }
-
-    /// Returns whether shape and constants are what the kernel needs.
-    pub const fn is_consistent(&self) -> bool {
-        match self {
-            Operator::Copy(len) => *len > 0,
-            Operator::Spread(pixels) => *pixels > 0,
-            Operator::Image(layer) => layer.fits_image(),
-            Operator::Chain(layer) => layer.is_consistent(),
-            // In place, no channel may outgrow its input.
-            Operator::Depthwise(layer) => {
-                layer.fits_depthwise() && layer.window.out_pixels() <= layer.window.in_pixels()
-            }
-            Operator::Conv(layer) => layer.is_consistent(),
-            Operator::Winograd(layer) => layer.is_consistent(),
-            Operator::Dense(layer) => layer.is_consistent() && layer.output.is_some(),
-            Operator::Logits(layer) => {
-                layer.is_consistent() && layer.output.is_none() && is_class_count(layer.out_features)
-            }
-            Operator::Keep { len, .. } => *len > 0 && len.is_multiple_of(4),
-            Operator::Add { layer, .. } => layer.is_consistent() && layer.len.is_multiple_of(4),
-            Operator::MaxPool(layer) => pool::fits(layer.channels, layer.window.taps()),
-            Operator::AveragePool(layer) => {
-                pool::fits(layer.channels, layer.window.taps())
-                    && !layer.requantization.multipliers.is_empty()
-            }
-            // A sum needs a second input: `Operator::Add` has it.
-            Operator::Scalar(layer) => layer.is_consistent() && layer.other().is_none(),
-            Operator::ScalarLogits(layer) => layer.is_consistent() && is_class_count(layer.out_features),
-        }
-    }
-
-    /// Whether this is a first step.
-    pub const fn reads_image(&self) -> bool {
-        matches!(self, Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) | Operator::Chain(_))
-    }
-
-    /// Returns the values of the network's input that a first step reads; 0 for any other step.
-    pub const fn image_len(&self) -> usize {
-        match self {
-            Operator::Copy(len) => *len,
-            Operator::Spread(pixels) => 3 * *pixels,
-            Operator::Image(layer) => layer.window.in_pixels(),
-            Operator::Chain(layer) => layer.first.window.in_pixels(),
-            _ => 0,
-        }
-    }
-
-    /// Returns the logits that a last step yields; 0 for any other step.
-    pub const fn logit_count(&self) -> usize {
-        match self {
-            Operator::Logits(layer) => layer.out_features,
-            Operator::ScalarLogits(layer) => layer.out_features,
-            _ => 0,
-        }
-    }
-
-    /// Whether this is a last layer.
-    pub const fn yields_logits(&self) -> bool {
-        matches!(self, Operator::Logits(_) | Operator::ScalarLogits(_))
-    }
-
-    /// Returns the kernel's name, for tables.
-    pub const fn kernel(&self) -> &'static str {
-        match self {
-            Operator::Copy(_) => "copy",
-            Operator::Spread(_) => "copy 3→4",
-            Operator::Image(layer) if layer.pool => "image 3×3 + pool",
-            Operator::Image(_) => "image 3×3",
-            Operator::Chain(layer) => match layer.second.packing {
-                Packing::Nibble => "image 3×3 → conv 2×4 nibble",
-                Packing::Paired => "image 3×3 → conv 2×4",
-                Packing::Wide => "image 3×3 → conv 2×4 wide",
-            },
-            Operator::Depthwise(_) => "depthwise 3×3",
-            Operator::Conv(layer) => match (layer.packing, layer.pool) {
-                (Packing::Nibble, false) => "conv 2×4 nibble",
-                (Packing::Nibble, true) => "conv 2×4 nibble + pool",
-                (Packing::Paired, false) => "conv 2×4",
-                (Packing::Paired, true) => "conv 2×4 + pool",
-                (Packing::Wide, false) => "conv 2×4 wide",
-                (Packing::Wide, true) => "conv 2×4 wide + pool",
-            },
-            Operator::Winograd(WinogradConv { tile: 2, .. }) => "Winograd F(2×2)",
-            Operator::Winograd(_) => "Winograd F(4×4)",
-            Operator::Dense(_) | Operator::Logits(_) => "dense 8",
-            Operator::Keep { .. } => "keep",
-            Operator::Add { .. } => "add",
-            Operator::MaxPool(_) => "max-pool",
-            Operator::AveragePool(_) => "average-pool",
-            Operator::Scalar(_) | Operator::ScalarLogits(_) => "scalar",
-        }
-    }
-}
-
 impl Step<'_> {
     /// Whether memory suits the operator: in the arena, scratch above all activations, overlap allowed.
     const fn is_placed(&self, arena_words: usize) -> bool {
@@ -329,11 +106,19 @@ impl Step<'_> {
             Operator::Conv(layer) => layer.run(Memory { activations, input, output, scratch }),
             Operator::Winograd(layer) => layer.run(Memory { activations, input, output, scratch }),
             Operator::Dense(layer) => layer.run(Memory { activations, input, output, scratch }),
-            Operator::Keep { len, kept } => {
-                add::keep(*len, *kept, Memory { activations, input, output, scratch });
-            }
+            Operator::Keep { len, kept } => branch::copy(activations, input, *kept, *len),
+            Operator::Recall { len, kept } => branch::copy(activations, *kept, output, *len),
             Operator::Add { layer, kept } => {
-                add::add(layer, *kept, Memory { activations, input, output, scratch });
+                branch::add(layer, *kept, Memory { activations, input, output, scratch });
+            }
+            Operator::Product { layer, kept } => {
+                branch::product(layer, *kept, Memory { activations, input, output, scratch });
+            }
+            Operator::Concat { layer, kept } => {
+                branch::concat(layer, *kept, Memory { activations, input, output, scratch });
+            }
+            Operator::Lookup(layer) => {
+                layer.apply(activations.get_mut(input..input + layer.len).unwrap_or_default());
             }
             Operator::MaxPool(layer) => pool::max_pool(layer, Memory { activations, input, output, scratch }),
             Operator::AveragePool(layer) => {
@@ -370,7 +155,7 @@ impl<'a> Plan<'a> {
     /// [`PlanError`] with the first step at fault.
     pub const fn new(steps: &'a [Step<'a>]) -> Result<Self, PlanError> {
         let arena_words = peak_words(steps);
-        // Copies kept for later sums lie below everything else.
+        // Copies kept for later steps lie below everything else.
         let reserved = reserved_bytes(steps);
         let mut index = 0;
         // Where the last activation lies: first byte and length.
@@ -381,7 +166,8 @@ impl<'a> Plan<'a> {
                 return Err(PlanError::Inconsistent { index });
             }
             let reads_arena = !step.operator.reads_image();
-            let connected = step.input == have.0 && step.operator.input_len() == have.1;
+            let begins_anew = matches!(step.operator, Operator::Recall { .. });
+            let connected = begins_anew || (step.input == have.0 && step.operator.input_len() == have.1);
             if reads_arena != (index > 0) || (reads_arena && !connected) {
                 return Err(PlanError::Disconnected { index });
             }
@@ -463,32 +249,28 @@ const fn reserved_bytes(steps: &[Step<'_>]) -> usize {
     reserved
 }
 
-/// Whether a step writes nothing that is kept, and adds only what is: the last copy to its bytes is its own.
+/// Whether a step writes nothing that is kept, and reads only what is: the last copy to its bytes is its own.
 const fn is_apart_from_kept(steps: &[Step<'_>], index: usize, reserved: usize) -> bool {
     let step = &steps[index];
     let writes_above = step.operator.output_len() == 0 || step.output >= reserved;
     if !writes_above || 4 * step.scratch < reserved {
         return false;
     }
-    let Operator::Add { layer, kept } = step.operator else { return true };
+    let Some((kept, needed)) = step.operator.kept() else { return true };
     // Backwards to the copy; another one in between must not touch its bytes.
     let mut before = index;
     while before > 0 {
         before -= 1;
         if let Operator::Keep { len, kept: other } = steps[before].operator {
-            if other == kept && len == layer.len {
+            if other == kept && len == needed {
                 return true;
             }
-            if other < kept + layer.len && kept < other + len {
+            if other < kept + needed && kept < other + len {
                 return false;
             }
         }
     }
     false
-}
-
-const fn is_class_count(count: usize) -> bool {
-    2 <= count && count <= MAX_CLASSES
 }
 
 /// Highest word that any step uses.
@@ -509,6 +291,7 @@ const fn peak_words(steps: &[Step<'_>]) -> usize {
 mod tests {
     use super::*;
     use crate::nn::InferError;
+    use crate::nn::layer::{Dense, Layer, MaxPool};
     use crate::nn::requantize::Requantization;
     use crate::nn::window::Window;
 
@@ -517,7 +300,7 @@ mod tests {
     /// The image pooled 7×7 and summed up, with the reference kernels.
     fn steps() -> [Step<'static>; 3] {
         let window = Window::new([28, 28], [7, 7], [7, 7], [0; 4]).unwrap();
-        let none = Requantization { multipliers: &[], zero_point: 0, min: -128, max: 127 };
+        let none = Requantization { multipliers: &[], shift: 0, zero_point: 0, min: -128, max: 127 };
         let last = Dense {
             in_features: 16,
             out_features: 10,

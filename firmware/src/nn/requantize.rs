@@ -1,14 +1,15 @@
 //! THE rounding rule: how an i32 accumulator becomes an i8 activation.
 //!
 //! ```text
-//! y_q = clamp(zero_point + ⌊(acc · multiplier + 2³¹) / 2³²⌋, min, max)
-//! multiplier = round(s_in · s_w[c] / s_out · 2³²)
+//! y_q = clamp(zero_point + ⌊(acc · 2^shift · multiplier + 2³¹) / 2³²⌋, min, max)
+//! multiplier = round(s_in · s_w[c] / s_out · 2^(32 − shift))
 //! ```
 //!
 //! Round half up, once, in 64 bits. It is what one Armv7E-M instruction does (`SMMLAR`, with the zero
-//! point as its addend), so the fast kernels need no second rule. The multiplier has no shift of its
-//! own: scales of real networks give 2⁻¹³…2⁻⁵, hence 19 to 27 significant bits, and the error against
-//! the real product stays below ¼ step for every i32 accumulator.
+//! point as its addend), so the fast kernels need no second rule. Scales of real networks give factors of
+//! 2⁻¹³…2⁻⁵, hence a shift of 0 and 19 to 27 significant bits, and the error against the real product stays
+//! below ¼ step for every i32 accumulator. Only a layer with a factor of 0.5 or more has a shift; the
+//! reference kernels compute it, the packed ones take layers without.
 //!
 //! The host's quantizer imports this file's functions; nothing else in the project rounds.
 
@@ -38,11 +39,51 @@ pub const fn requantize(acc: i32, multiplier: i32, zero_point: i8, min: i8, max:
     }
 }
 
+/// [`requantize`] with a factor of up to 2^(shift − 1).
+///
+/// * `shift`: 0..=[`MOST_SHIFT`]; 0 gives the bytes of [`requantize`].
+///
+/// ```
+/// use firmware::nn::requantize::{requantize_shifted, shifted_multiplier};
+/// let (multiplier, shift) = shifted_multiplier(2.5).unwrap();
+/// assert_eq!(shift, 3);
+/// assert_eq!(requantize_shifted(3, multiplier, shift, 10, -128, 127), 18); // 7.5 rounds up to 8, plus 10
+/// ```
+#[inline(always)]
+pub const fn requantize_shifted(
+    acc: i32,
+    multiplier: i32,
+    shift: u8,
+    zero_point: i8,
+    min: i8,
+    max: i8,
+) -> i8 {
+    if shift == 0 {
+        return requantize(acc, multiplier, zero_point, min, max);
+    }
+    // Both sides of the rule's division by 2^shift less.
+    let bits = 32 - shift as u32;
+    let rounded = (acc as i64 * multiplier as i64 + (1 << (bits - 1))) >> bits;
+    let shifted = rounded + zero_point as i64;
+    if shifted < min as i64 {
+        min
+    } else if shifted > max as i64 {
+        max
+    } else {
+        shifted as i8
+    }
+}
+
+/// Largest shift: factors below 2¹⁵.
+pub const MOST_SHIFT: u8 = 16;
+
 /// How the accumulators of one layer become activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requantization<'a> {
     /// `[out_channels]`, or one entry where all channels share it.
     pub multipliers: &'a [i32],
+    /// The layer's shift, 0 but for factors of 0.5 or more.
+    pub shift: u8,
     /// Zero point of the output.
     pub zero_point: i8,
     /// Lowest output: the zero point behind a ReLU, else −128.
@@ -55,7 +96,7 @@ impl Requantization<'_> {
     /// Requantizes an accumulator with the multiplier given.
     #[inline(always)]
     pub const fn apply(&self, acc: i32, multiplier: i32) -> i8 {
-        requantize(acc, multiplier, self.zero_point, self.min, self.max)
+        requantize_shifted(acc, multiplier, self.shift, self.zero_point, self.min, self.max)
     }
 }
 
@@ -68,7 +109,11 @@ pub struct MultiplierError {
 
 impl core::fmt::Display for MultiplierError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "the factor {} is not in 0..0.5, the range of 32-bit multipliers without shift", self.real)
+        write!(
+            f,
+            "the factor {} is not in 0..0.5, nor in 0..32768, the range of 32-bit multipliers with a shift",
+            self.real
+        )
     }
 }
 
@@ -82,6 +127,21 @@ impl core::error::Error for MultiplierError {}
 pub fn multiplier_from_real(real: f64) -> Result<i32, MultiplierError> {
     let scaled = real * 4_294_967_296.0 + 0.5;
     if (0.5..2_147_483_648.0).contains(&scaled) { Ok(scaled as i32) } else { Err(MultiplierError { real }) }
+}
+
+/// Turns a real factor into a multiplier and the smallest shift that it needs.
+///
+/// # Errors
+/// [`MultiplierError`] where `real` is not in 0..2¹⁵.
+pub fn shifted_multiplier(real: f64) -> Result<(i32, u8), MultiplierError> {
+    let mut part = real;
+    for shift in 0..=MOST_SHIFT {
+        match multiplier_from_real(part) {
+            Ok(multiplier) => return Ok((multiplier, shift)),
+            Err(_) => part /= 2.0,
+        }
+    }
+    Err(MultiplierError { real })
 }
 
 #[cfg(test)]
@@ -105,9 +165,24 @@ mod tests {
             assert!(multiplier_from_real(real).is_err(), "{real}");
         }
         assert_eq!(multiplier_from_real(0.25), Ok(1 << 30));
+        for real in [-0.1, 40_000.0, f64::NAN, f64::INFINITY] {
+            assert!(shifted_multiplier(real).is_err(), "{real}");
+        }
+        assert_eq!(shifted_multiplier(0.25), Ok((1 << 30, 0)));
+        assert_eq!(shifted_multiplier(1.0), Ok((1 << 30, 2)));
     }
 
     proptest! {
+        #[test]
+        fn a_shift_is_the_rounded_real_product(acc: i32, real in 0.01..30_000f64, zero_point: i8) {
+            let (multiplier, shift) = shifted_multiplier(real).unwrap();
+            // The product has up to 62 bits and is exact in i128.
+            let product = (i128::from(acc) * i128::from(multiplier)) << shift;
+            let expected = (((product + (1 << 31)) >> 32) + i128::from(zero_point)).clamp(-128, 127);
+            let found = requantize_shifted(acc, multiplier, shift, zero_point, -128, 127);
+            prop_assert_eq!(i128::from(found), expected);
+        }
+
         #[test]
         fn the_rule_is_the_rounded_real_product(acc: i32, real in 1e-6..0.499f64, zero_point: i8) {
             let multiplier = multiplier_from_real(real).unwrap();

@@ -139,6 +139,20 @@ impl Generator {
             }
             Operator::Keep { len, kept } => format!("Operator::Keep {{ len: {len}, kept: {kept} }}"),
             Operator::Add { layer, kept } => format!("Operator::Add {{ layer: {layer:?}, kept: {kept} }}"),
+            Operator::Product { layer, kept } => {
+                format!("Operator::Product {{ layer: {layer:?}, kept: {kept} }}")
+            }
+            Operator::Concat { layer, kept } => {
+                format!("Operator::Concat {{ layer: {layer:?}, kept: {kept} }}")
+            }
+            Operator::Recall { len, kept } => format!("Operator::Recall {{ len: {len}, kept: {kept} }}"),
+            Operator::Lookup(layer) => {
+                let tables = self.place_bytes(layer.tables);
+                format!(
+                    "Operator::Lookup(Lookup {{\n        len: {},\n        channels: {},\n        tables: {tables},\n    }})",
+                    layer.len, layer.channels,
+                )
+            }
             Operator::MaxPool(_) => format!("Operator::MaxPool({})", self.pooling(operator)),
             Operator::AveragePool(layer) => {
                 self.multipliers(index, layer.requantization.multipliers);
@@ -230,14 +244,14 @@ impl Generator {
                     requantization(&name, &conv.requantization),
                 )
             }
-            // Plans have an operator of its own for it.
-            Layer::Add(layer) => format!("Layer::Add({layer:?})"),
             Layer::MaxPool(layer) => format!("Layer::MaxPool({})", self.pooling(&Operator::MaxPool(*layer))),
             Layer::AveragePool(layer) => {
                 self.multipliers(index, layer.requantization.multipliers);
                 let text = self.pooling(&Operator::AveragePool(*layer)).replace("INDEX", &name);
                 format!("Layer::AveragePool({text})")
             }
+            // Plans have operators of their own for these.
+            other => format!("{other:?}"),
         }
     }
 
@@ -308,7 +322,9 @@ use crate::nn::kernel::packed::{
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;
 #[allow(unused_imports)]
-use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, Layer, MaxPool};
+use crate::nn::layer::{
+    Add, AveragePool, Concat, Conv2d, Dense, DepthwiseConv2d, Layer, Lookup, MaxPool, Operands, Product,
+};
 use crate::nn::plan::{Operator, Plan, Step};
 #[allow(unused_imports)]
 use crate::nn::requantize::Requantization;
@@ -353,7 +369,7 @@ pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &m
 
 fn requantization(index: &str, rule: &Requantization<'_>) -> String {
     format!(
-        "Requantization {{ multipliers: &MULTIPLIERS{index}, zero_point: {}, min: {}, max: {} }}",
-        rule.zero_point, rule.min, rule.max
+        "Requantization {{ multipliers: &MULTIPLIERS{index}, shift: {}, zero_point: {}, min: {}, max: {} }}",
+        rule.shift, rule.zero_point, rule.min, rule.max
     )
 }

@@ -13,6 +13,7 @@ use firmware::nn::requantize::Requantization;
 
 use firmware::nn::ends::is_kept;
 
+use super::kept::kept_at;
 use super::{Chosen, DEFAULT_FLASH, Kernel, Options, PlanningError, Profile, cost, pack};
 
 pub(super) fn constant_bytes(choice: &Chosen, operator: &Operator<'_>) -> usize {
@@ -20,6 +21,7 @@ pub(super) fn constant_bytes(choice: &Chosen, operator: &Operator<'_>) -> usize 
         + match operator {
             Operator::AveragePool(layer) => 4 * layer.requantization.multipliers.len(),
             Operator::Scalar(layer) => layer.constant_bytes(),
+            Operator::Lookup(layer) => layer.tables.len(),
             Operator::ScalarLogits(layer) => layer.weights.len() + 4 * layer.bias.len(),
             _ => 0,
         }
@@ -116,7 +118,19 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
             let len = layers.get(choice.layer - 1).map_or(0, Layer::output_len);
             Operator::Keep { len, kept: kept_at(layers, choice.layer - 1) }
         }
-        (Kernel::Add, Some(Layer::Add(layer))) => Operator::Add { layer, kept: kept_at(layers, layer.other) },
+        (Kernel::Only, Some(Layer::Add(layer))) => {
+            Operator::Add { layer, kept: kept_at(layers, layer.other) }
+        }
+        (Kernel::Only, Some(Layer::Product(layer))) => {
+            Operator::Product { layer, kept: kept_at(layers, layer.other) }
+        }
+        (Kernel::Only, Some(Layer::Concat(layer))) => {
+            Operator::Concat { layer, kept: kept_at(layers, layer.other) }
+        }
+        (Kernel::Only, Some(Layer::Recall(layer))) => {
+            Operator::Recall { len: layer.len, kept: kept_at(layers, layer.other) }
+        }
+        (Kernel::Only, Some(Layer::Lookup(layer))) => Operator::Lookup(layer),
         (Kernel::Pool, Some(Layer::MaxPool(layer))) => Operator::MaxPool(layer),
         (Kernel::Pool, Some(Layer::AveragePool(layer))) => Operator::AveragePool(layer),
         (_, Some(layer)) => Operator::Scalar(layer),
@@ -185,22 +199,22 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
                     has_packed |= add(at, Kernel::Depthwise, pack::depthwise(conv));
                 }
                 Some(Layer::Dense(dense)) => has_packed |= add(at, Kernel::Dense, pack::dense(dense, false)),
-                Some(Layer::Add(_)) => {}
                 Some(Layer::MaxPool(_) | Layer::AveragePool(_)) => {
                     has_packed |= add(at, Kernel::Pool, Some(Vec::new()));
                 }
+                Some(_) => {}
                 None => has_packed |= add(at, Kernel::Dense, pack::dense(last, true)),
             }
         }
-        if let Some(Layer::Add(_)) = layers.get(at) {
+        if layers.get(at).is_some_and(has_one_kernel) {
             // One kernel for every profile: there is nothing to choose.
-            has_packed |= add(at, Kernel::Add, Some(Vec::new()));
+            has_packed |= add(at, Kernel::Only, Some(Vec::new()));
         }
         if !has_packed {
             add(at, Kernel::Scalar, Some(Vec::new()));
         }
     }
-    // What a sum reads later must be stored: no kernel may pass over it.
+    // What a later layer reads must be stored: no kernel may pass over it.
     all.retain(|candidate| {
         let end = candidate.chosen.layer + candidate.chosen.kernel.layers();
         (candidate.chosen.layer + 1..end).all(|inside| !is_kept(layers, inside - 1))
@@ -208,15 +222,12 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
     all
 }
 
-/// First byte of the copy of a layer's output that a sum reads later; copies lie one after the other.
-fn kept_at(layers: &[Layer<'_>], layer: usize) -> usize {
-    let before = (0..layer).filter(|&before| is_kept(layers, before));
-    before.map(|before| layers[before].output_len().next_multiple_of(4)).sum()
-}
-
-/// Returns the bytes of all copies that sums read.
-pub(super) fn kept_bytes(layers: &[Layer<'_>]) -> usize {
-    kept_at(layers, layers.len())
+/// Whether a layer has an operator of its own in every plan.
+fn has_one_kernel(layer: &Layer<'_>) -> bool {
+    matches!(
+        layer,
+        Layer::Add(_) | Layer::Product(_) | Layer::Concat(_) | Layer::Recall(_) | Layer::Lookup(_)
+    )
 }
 
 /// Whether a layer reads an image of three channels.

@@ -28,7 +28,10 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
             let weights = layer.in_features * layer.out_features;
             weights + 70 * layer.out_features * layer.in_features.div_ceil(512) / 8 + 30 * layer.out_features
         }
-        Operator::Keep { len, .. } => 3 * len + 30,
+        Operator::Keep { len, .. } | Operator::Recall { len, .. } => 3 * len + 30,
+        Operator::Product { layer, .. } => 20 * layer.pixels * layer.channels + 40,
+        Operator::Concat { layer, .. } => 14 * layer.pixels * layer.out_channels() + 40,
+        Operator::Lookup(layer) => 8 * layer.len + 40,
         Operator::Add { layer, .. } => 14 * layer.len + 40,
         Operator::MaxPool(layer) => {
             layer.window.out_pixels() * layer.channels / 4 * (20 + 12 * layer.window.taps())

@@ -6,6 +6,7 @@
 //! | `choose` | which kernels are candidates, and the best chain |
 //! | [`cost`] | what a kernel costs |
 //! | [`place`] | where activations and scratch lie |
+//! | `kept` | where outputs are kept for later layers |
 //!
 //! Every layer has a few candidates, a convolution together with its pooling too. The fastest chain
 //! within the budget of constants is found exactly: of all partial chains only those stay that no other
@@ -13,6 +14,7 @@
 
 mod choose;
 pub mod cost;
+mod kept;
 pub mod pack;
 pub mod place;
 
@@ -21,7 +23,8 @@ use firmware::nn::layer::{Dense, Layer};
 use firmware::nn::plan::{Operator, Plan, PlanError, Step};
 
 use crate::quantize::network::FirmwareNetwork;
-use choose::{Candidate, candidates, choose, constant_bytes, kept_bytes, operator};
+use choose::{Candidate, candidates, choose, constant_bytes, operator};
+use kept::kept_bytes;
 use place::Place;
 
 /// What a plan is made for.
@@ -131,9 +134,10 @@ enum Kernel {
     },
     Dense,
     Pool,
-    /// Keeps the output of the layer before for a sum.
+    /// Keeps the output of the layer before for a later one.
     Keep,
-    Add,
+    /// The one way to compute a sum, a product, joined channels, a table, or to recall an output.
+    Only,
     Scalar,
 }
 
@@ -308,7 +312,7 @@ impl NetworkPlan {
                 Decision {
                     step,
                     layers: match choice.kernel {
-                        Kernel::Keep => "residual input".to_owned(),
+                        Kernel::Keep => "kept for later".to_owned(),
                         _ if names.is_empty() => "image".to_owned(),
                         _ => names.join(" + "),
                     },
@@ -348,5 +352,9 @@ fn describe(layers: &[Layer<'_>], last: &Dense<'_>, at: usize) -> String {
         Some(Layer::MaxPool(_)) => "max-pool".to_owned(),
         Some(Layer::AveragePool(_)) => "average-pool".to_owned(),
         Some(Layer::Add(layer)) => format!("add {}", layer.channels),
+        Some(Layer::Product(layer)) => format!("product {}", layer.channels),
+        Some(Layer::Concat(layer)) => format!("concat {}+{}", layer.channels[0], layer.channels[1]),
+        Some(Layer::Recall(layer)) => format!("output of layer {}", layer.other),
+        Some(Layer::Lookup(layer)) => format!("function of {}", layer.channels),
     }
 }

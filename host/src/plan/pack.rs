@@ -27,7 +27,8 @@ fn bound(bias: i32, weights: &[i8]) -> i64 {
 /// For [`conv_2x4`](firmware::nn::kernel::routines::conv_2x4); `None` where a sum may pass the packing's limit,
 /// a weight does not fit it, or the channels are no multiples of four.
 pub fn conv(layer: &Conv2d<'_>, packing: Packing) -> Option<Vec<u32>> {
-    if !layer.in_channels.is_multiple_of(4) || !layer.out_channels.is_multiple_of(4) {
+    let has_shift = layer.requantization.shift != 0;
+    if has_shift || !layer.in_channels.is_multiple_of(4) || !layer.out_channels.is_multiple_of(4) {
         return None;
     }
     let per_channel = layer.window.taps() * layer.in_channels;
@@ -83,7 +84,7 @@ fn nibbles(channels: [[i8; 2]; 4]) -> u32 {
 
 /// For [`PackedDense`](dense::PackedDense); `None` where the inputs are no multiple of four.
 pub fn dense(layer: &Dense<'_>, is_last: bool) -> Option<Vec<u32>> {
-    if !layer.in_features.is_multiple_of(4) {
+    if layer.requantization.shift != 0 || !layer.in_features.is_multiple_of(4) {
         return None;
     }
     let (eights, twos) = dense::blocks(layer.out_features);
@@ -125,7 +126,7 @@ fn plane(kernel: [i8; 9], bias: i32, multiplier: i32) -> [u32; 5] {
 
 /// For a 3×3 convolution of one plane.
 pub fn image(layer: &Conv2d<'_>) -> Option<Vec<u32>> {
-    if layer.in_channels != 1 || layer.window.taps() != 9 {
+    if layer.requantization.shift != 0 || layer.in_channels != 1 || layer.window.taps() != 9 {
         return None;
     }
     let (kernels, _) = layer.weights.as_chunks::<9>();
@@ -135,7 +136,7 @@ pub fn image(layer: &Conv2d<'_>) -> Option<Vec<u32>> {
 
 /// For a depthwise 3×3 convolution.
 pub fn depthwise(layer: &DepthwiseConv2d<'_>) -> Option<Vec<u32>> {
-    if layer.window.taps() != 9 {
+    if layer.requantization.shift != 0 || layer.window.taps() != 9 {
         return None;
     }
     let kernel = |channel: usize| std::array::from_fn(|tap| layer.weights[tap * layer.channels + channel]);
@@ -158,7 +159,8 @@ pub fn winograd(layer: &Conv2d<'_>, tile: usize) -> Option<Vec<u32>> {
     let (inputs, outputs) = (layer.in_channels, layer.out_channels);
     let square = [layer.window.kernel_height, layer.window.kernel_width] == [3, 3];
     let strides = [layer.window.stride_y, layer.window.stride_x] == [1, 1];
-    if !square || !strides || !inputs.is_multiple_of(4) || !outputs.is_multiple_of(4) {
+    let has_shift = layer.requantization.shift != 0;
+    if !square || !strides || has_shift || !inputs.is_multiple_of(4) || !outputs.is_multiple_of(4) {
         return None;
     }
     let rows = layer.weights.chunks_exact(9 * inputs).zip(layer.bias);

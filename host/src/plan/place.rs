@@ -20,12 +20,15 @@ pub struct Place {
     pub scratch: usize,
 }
 
-/// Lays out a chain above `reserved` bytes of copies; returns a place for each step.
+/// Lays out steps above `reserved` bytes of copies; returns a place for each step.
 pub fn place(operators: &[Operator<'_>], reserved: usize) -> Vec<Place> {
-    let choices = operators.len().min(EXHAUSTIVE);
-    let all = (0..1u32 << choices).map(|above| lay_out(operators, above));
-    let best = all.min_by_key(|places| peak_words(operators, places));
-    let mut places = best.unwrap_or_default();
+    let mut places = Vec::with_capacity(operators.len());
+    // A recalled output begins a chain of its own: nothing before it lies in its way.
+    for chain in operators.chunk_by(|_, next| !matches!(next, Operator::Recall { .. })) {
+        let choices = chain.len().min(EXHAUSTIVE);
+        let all = (0..1u32 << choices).map(|above| lay_out(chain, above));
+        places.extend(all.min_by_key(|places| peak_words(chain, places)).unwrap_or_default());
+    }
     for (operator, place) in operators.iter().zip(&mut places) {
         place.input += if operator.input_len() > 0 { reserved } else { 0 };
         place.output += if operator.output_len() > 0 { reserved } else { 0 };

@@ -4,7 +4,7 @@
 //! wrap; that they never do is checked when a network is made (`host`'s quantizer). Slices shorter
 //! than the shape says are treated as ending early: nothing here can panic.
 
-use crate::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, MaxPool};
+use crate::nn::layer::{Add, AveragePool, Concat, Conv2d, Dense, DepthwiseConv2d, MaxPool, Product};
 
 /// Sum of products of two runs of i8, as i32.
 #[inline(always)]
@@ -147,8 +147,45 @@ pub fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
 #[inline(always)]
 pub fn add(layer: &Add, input: &[i8], other: &[i8], output: &mut [i8]) {
     for ((y_q, &a), &b) in output.iter_mut().zip(input).zip(other) {
-        *y_q = layer.sum(a, b);
+        *y_q = layer.operands.sum(a, b);
     }
+}
+
+/// Product of two activations; see [`Product`].
+///
+/// * `input`, `other`: `[pixels][channels]`, or `[channels]` of a single pixel; `output`: `[pixels][channels]`.
+#[inline(always)]
+pub fn product(layer: &Product, input: &[i8], other: &[i8], output: &mut [i8]) {
+    for (pixel, to) in output.chunks_exact_mut(layer.channels.max(1)).enumerate() {
+        for (channel, y_q) in to.iter_mut().enumerate() {
+            let x = input.get(layer.at(false, pixel, channel)).copied().unwrap_or(0);
+            let y = other.get(layer.at(true, pixel, channel)).copied().unwrap_or(0);
+            *y_q = layer.product(x, y);
+        }
+    }
+}
+
+/// Channels of two activations side by side; see [`Concat`].
+///
+/// * `input`, `other`: `[pixels][channels]` of their own, `output`: `[pixels][out_channels]`.
+#[inline(always)]
+pub fn concat(layer: &Concat, input: &[i8], other: &[i8], output: &mut [i8]) {
+    let [mine, theirs] = layer.channels.map(|channels| channels.max(1));
+    let first = if layer.is_other_first { theirs } else { mine };
+    let pixels = output.chunks_exact_mut(mine + theirs);
+    for ((pixel, x), y) in pixels.zip(input.chunks_exact(mine)).zip(other.chunks_exact(theirs)) {
+        let (head, tail) = pixel.split_at_mut(first);
+        let (to_x, to_y) = if layer.is_other_first { (tail, head) } else { (head, tail) };
+        to_x.iter_mut().zip(x).for_each(|(y_q, &x_q)| *y_q = layer.operands.moved(false, x_q));
+        to_y.iter_mut().zip(y).for_each(|(y_q, &x_q)| *y_q = layer.operands.moved(true, x_q));
+    }
+}
+
+/// Copies activations; both have one length.
+#[inline(always)]
+pub fn copy(input: &[i8], output: &mut [i8]) {
+    // Not `copy_from_slice`, which can panic.
+    output.iter_mut().zip(input).for_each(|(y_q, &x_q)| *y_q = x_q);
 }
 
 /// Mean over each window (ONNX AveragePool, padding not counted), requantized.

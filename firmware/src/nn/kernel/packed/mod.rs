@@ -9,13 +9,13 @@
 //! | [`dense`] | fully connected | paired weights, eight outputs at a time |
 //! | [`gather`] | activations under two windows, with padding |
 //! | [`pool`] | pooling | four channels a word |
-//! | [`add`] | sums of residual blocks | in place, four channels a word |
+//! | [`branch`] | sums, joined channels, copies kept for them | sums in place, four channels a word |
 //!
 //! They give the bytes of the [`scalar`](super::scalar) kernels. Weights come repacked by the host. All
 //! but the depthwise read their input before they write over it: `overlap` of each operator says how
 //! many bytes below its input the output must begin for that to hold.
 
-pub mod add;
+pub mod branch;
 pub mod chain;
 pub mod conv;
 pub mod dense;
