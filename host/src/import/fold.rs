@@ -11,7 +11,7 @@ use crate::onnx::proto::{self, NodeProto};
 ///
 /// # Errors
 /// What is wrong with it, or that the operator is not computed.
-pub(super) fn fold(node: &NodeProto, constants: &HashMap<String, Tensor>) -> Result<Tensor, String> {
+pub(crate) fn fold(node: &NodeProto, constants: &HashMap<String, Tensor>) -> Result<Tensor, String> {
     let argument = |index: usize| {
         let name = node.input.get(index).filter(|name| !name.is_empty());
         name.and_then(|name| constants.get(name)).ok_or(format!("its input {index} is missing"))

@@ -4,18 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::fold::fold;
+use super::functions::{Found, Trace};
 use super::rearrange::rearrange;
 use super::tensor::{Tensor, inline};
 use super::view::{Head, Pending, View};
 use super::{Imported, Options};
 use crate::onnx::OnnxError;
-use crate::onnx::float::{Activation, FloatLayer, FloatOp};
+use crate::onnx::float::{Activation, FloatOp};
 use crate::onnx::proto::{self, GraphProto, ModelProto, NodeProto};
 
 /// Operator sets whose meaning this reader knows.
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
 /// Most nodes of a graph.
 const MOST_NODES: usize = 100_000;
+
+/// Nodes that only name or reshape what they read.
+const MOVES: [&str; 6] = ["Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"];
 
 /// A layer while the graph is read.
 pub(super) struct Built {
@@ -27,6 +31,10 @@ pub(super) struct Built {
     pub(super) shape: [usize; 3],
     /// Whether something else reads it as it is, so that nothing more may be folded into it.
     pub(super) is_shared: bool,
+    /// The tensor that holds its output; empty where the graph has none.
+    pub(super) output: String,
+    /// What it was added for, where no node stands for it.
+    pub(super) remark: Option<&'static str>,
 }
 
 /// Reads a file with the constants beside it.
@@ -75,7 +83,7 @@ pub fn import(model: &ModelProto, file: &str, options: &Options) -> Result<Impor
     }
     let output = importer.output(graph, options)?;
     let head = importer.finish(&graph.output[output].name)?;
-    let layers = importer.chain()?;
+    let layers = importer.in_a_list()?;
     Ok(Imported { input, layers, remarks: importer.remarks, head, feed, output })
 }
 
@@ -83,6 +91,10 @@ pub(super) struct Importer<'a> {
     file: &'a str,
     pub(super) constants: HashMap<String, Tensor>,
     pub(super) views: HashMap<String, View>,
+    /// What tensors are of others, element by element.
+    pub(super) traces: HashMap<String, Trace>,
+    /// Tensors behind which nothing is computed any more.
+    ends: HashSet<&'a str>,
     /// How many nodes and outputs read each tensor.
     uses: HashMap<&'a str, usize>,
     /// Names given to tensors so far.
@@ -104,6 +116,8 @@ impl<'a> Importer<'a> {
             file,
             constants: HashMap::new(),
             views: HashMap::new(),
+            traces: HashMap::new(),
+            ends: ends(graph),
             uses,
             named: HashSet::new(),
             input: [1; 3],
@@ -147,6 +161,9 @@ impl<'a> Importer<'a> {
     fn node(&mut self, node: &'a NodeProto) -> Result<(), OnnxError> {
         self.check_names(node)?;
         let [output, further @ ..] = &node.output[..] else { return self.refuse(node, "it has no output") };
+        if node.op_type == "Split" && node.input.first().is_some_and(|name| self.views.contains_key(name)) {
+            return self.split(node);
+        }
         if let Some(used) = further.iter().find(|name| self.uses.contains_key(name.as_str())) {
             return self.refuse(node, format!("its output {used} is used; only the first is read"));
         }
@@ -171,8 +188,14 @@ impl<'a> Importer<'a> {
             self.constants.insert(output.clone(), shape);
             return Ok(());
         }
-        let mut view = self.computed(node)?;
-        if self.uses.get(output.as_str()).is_some_and(|&uses| uses > 1) {
+        let view = self.computed(node)?;
+        self.put(node, output, view)
+    }
+
+    /// Names a view; what several nodes read is settled.
+    pub(super) fn put(&mut self, node: &NodeProto, output: &str, mut view: View) -> Result<(), OnnxError> {
+        output.clone_into(&mut view.name);
+        if self.is_read_twice(output) {
             // Read twice: what waits is settled now, and the layer stays as it is from here on.
             if let Some(Pending::Pad(..)) = view.pending {
                 return self.refuse(
@@ -185,8 +208,21 @@ impl<'a> Importer<'a> {
                 self.layers[at].is_shared = true;
             }
         }
-        self.views.insert(output.clone(), view);
+        if !MOVES.contains(&node.op_type.as_str()) {
+            self.name(&view);
+        }
+        self.views.insert(output.to_owned(), view);
         Ok(())
+    }
+
+    /// Whether several nodes, or a node twice, read a tensor.
+    pub(super) fn is_read_twice(&self, name: &str) -> bool {
+        self.uses.get(name).is_some_and(|&uses| uses > 1)
+    }
+
+    /// Whether nothing but the graph's output follows a node.
+    pub(super) fn is_at_the_end(&self, node: &NodeProto) -> bool {
+        node.output.first().is_some_and(|name| self.ends.contains(name.as_str()))
     }
 
     /// Refuses what only looks like an operator, and names that mean two things.
@@ -232,6 +268,12 @@ impl<'a> Importer<'a> {
         };
         self.check_attributes(node)?;
         self.check_pending(node, &view)?;
+        if let (None, Some(Found { trace, layer })) = (view.pending, self.function(node)?) {
+            self.traces.insert(node.output[0].clone(), trace);
+            if let Some(layer) = layer {
+                return Ok(layer);
+            }
+        }
         if index == 0 && node.input[1..].iter().all(|name| !self.views.contains_key(name)) {
             if node.op_type == "Cast" && !matches!(proto::int_of(node, "to"), Some(1 | 10 | 11 | 16)) {
                 return self.refuse(node, "activations are floats; a cast to another type would round them");
@@ -255,10 +297,9 @@ impl<'a> Importer<'a> {
     }
 
     /// Whether the node may follow what waits in a view.
-    fn check_pending(&self, node: &NodeProto, view: &View) -> Result<(), OnnxError> {
-        let moves = matches!(node.op_type.as_str(), "Identity" | "Reshape" | "Squeeze" | "Flatten" | "Cast");
+    pub(super) fn check_pending(&self, node: &NodeProto, view: &View) -> Result<(), OnnxError> {
         match view.pending {
-            Some(Pending::Head(head)) if !moves => {
+            Some(Pending::Head(head)) if !MOVES.contains(&node.op_type.as_str()) => {
                 self.refuse(node, format!("it follows a {head:?}; only the graph's output may"))
             }
             Some(Pending::Pad(..))
@@ -341,14 +382,13 @@ impl<'a> Importer<'a> {
     ///
     /// * `rows`: which of the view's elements each logit is; `None` is 0.
     fn logits(&mut self, view: &View, rows: &[Option<usize>]) {
-        let is_last = view.layer.is_some_and(|at| {
-            at + 1 == self.layers.len()
-                && matches!(self.layers[at].op, FloatOp::Dense { .. })
-                && self.layers[at].activation == Activation::Linear
-        });
         let [_, height, width] = self.shape_of(view.layer);
-        let (dense, reads) = match self.layers.pop_if(|_| is_last) {
-            Some(layer) => (Some(layer.op), layer.input),
+        let before = view.layer.map(|at| &self.layers[at]);
+        let dense = before.filter(|layer| layer.activation == Activation::Linear).and_then(|layer| {
+            matches!(layer.op, FloatOp::Dense { .. }).then(|| (layer.op.clone(), layer.input))
+        });
+        let (dense, reads) = match dense {
+            Some((op, input)) => (Some(op), input),
             None => (None, view.layer),
         };
         let shape = self.shape_of(reads);
@@ -385,31 +425,17 @@ impl<'a> Importer<'a> {
             [rows.len(), 1, 1],
         );
     }
+}
 
-    /// The layers as a chain: each reads the one before it.
-    fn chain(&mut self) -> Result<Vec<FloatLayer>, OnnxError> {
-        let mut chain = Vec::with_capacity(self.layers.len());
-        let mut is_flat = false;
-        for (at, layer) in std::mem::take(&mut self.layers).into_iter().enumerate() {
-            if is_flat && !matches!(layer.op, FloatOp::Dense { .. }) {
-                return self.refuse_at(
-                    "the graph",
-                    "planes are made of what a dense layer yields; only dense layers may follow one",
-                );
-            }
-            is_flat = matches!(layer.op, FloatOp::Dense { .. });
-            if layer.input != at.checked_sub(1) {
-                let [channels, height, width] = layer.shape;
-                return self.refuse_at(
-                    "the graph",
-                    format!(
-                        "it has branches: a layer with outputs of {channels}×{height}×{width} does not follow the one computed before it; a sum of a layer's input and output is read, other branches are not yet"
-                    ),
-                );
-            }
-            let output = format!("layer{at}");
-            chain.push(FloatLayer { op: layer.op, activation: layer.activation, output });
+/// Tensors that are the graph's output, but for a name or a shape.
+fn ends(graph: &GraphProto) -> HashSet<&str> {
+    let mut ends: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    for node in graph.node.iter().rev().filter(|node| MOVES.contains(&node.op_type.as_str())) {
+        if let (Some(input), true) =
+            (node.input.first(), node.output.iter().any(|o| ends.contains(o.as_str())))
+        {
+            ends.insert(input);
         }
-        Ok(chain)
     }
+    ends
 }

@@ -70,7 +70,14 @@ impl<'a> Importer<'a> {
         };
         self.input = [shape.channels, shape.height, shape.width];
         let affine = Affine { scale: scale.clone(), shift: shift.clone() };
-        let view = View { layer: None, dims: dims.clone(), map: map.clone(), affine, pending: None };
+        let view = View {
+            layer: None,
+            dims: dims.clone(),
+            map: map.clone(),
+            affine,
+            pending: None,
+            name: input.name.clone(),
+        };
         self.named.insert(&input.name);
         self.views.insert(input.name.clone(), view);
         Ok((shape, Feed { dims, map, scale, shift, element: tensor.elem_type }))

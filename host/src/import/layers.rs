@@ -1,5 +1,6 @@
 //! Nodes that become layers, and what is folded into layers.
 
+use super::geometry::check_size;
 use super::graph::{Built, Importer};
 use super::rearrange::list;
 use super::tensor::{MOST_ELEMENTS, Tensor};
@@ -8,14 +9,11 @@ use crate::onnx::OnnxError;
 use crate::onnx::float::{Activation, FloatOp};
 use crate::onnx::proto::{self, NodeProto};
 
-/// Largest kernel, stride or pad; no input is larger.
-pub(super) const LARGEST_SIDE: usize = 4_096;
-/// Most values that a layer yields, and most outputs of a dense one; a microcontroller holds far fewer.
-pub(super) const MOST_VALUES: usize = 1 << 22;
+/// Most outputs of a dense layer; a microcontroller holds far fewer.
 const MOST_OUTPUTS: usize = 4_096;
 
 /// Attributes of a node that its reader uses or that change nothing.
-const ATTRIBUTES: [(&str, &[&str]); 33] = [
+const ATTRIBUTES: [(&str, &[&str]); 61] = [
     ("Identity", &[]),
     ("Dropout", &["ratio", "seed"]),
     ("Cast", &["to", "saturate", "round_mode"]),
@@ -52,6 +50,34 @@ const ATTRIBUTES: [(&str, &[&str]); 33] = [
     ("Softmax", &["axis"]),
     ("LogSoftmax", &["axis"]),
     ("Sigmoid", &[]),
+    ("Concat", &["axis"]),
+    ("Split", &["axis", "split", "num_outputs"]),
+    ("Greater", &[]),
+    ("GreaterOrEqual", &[]),
+    ("Less", &[]),
+    ("LessOrEqual", &[]),
+    ("Where", &[]),
+    ("Min", &[]),
+    ("Max", &[]),
+    ("Pow", &[]),
+    ("Abs", &[]),
+    ("Exp", &[]),
+    ("Log", &[]),
+    ("Sqrt", &[]),
+    ("Reciprocal", &[]),
+    ("Erf", &[]),
+    ("Tanh", &[]),
+    ("Softplus", &[]),
+    ("Softsign", &[]),
+    ("PRelu", &[]),
+    ("LeakyRelu", &["alpha"]),
+    ("Elu", &["alpha"]),
+    ("Celu", &["alpha"]),
+    ("Selu", &["alpha", "gamma"]),
+    ("HardSwish", &[]),
+    ("Swish", &["alpha"]),
+    ("Mish", &[]),
+    ("Gelu", &["approximate"]),
 ];
 
 impl Importer<'_> {
@@ -72,12 +98,11 @@ impl Importer<'_> {
     pub(super) fn layer(&mut self, node: &NodeProto, index: usize, view: View) -> Result<View, OnnxError> {
         let is_second = node.input.iter().skip(index + 1).any(|name| self.views.contains_key(name));
         match node.op_type.as_str() {
-            "Add" | "Sum" if is_second => self.sum(node, view),
+            "Add" | "Sum" | "Sub" if is_second => self.sum(node),
+            "Mul" if is_second => self.product(node),
+            "Concat" => self.concat(node),
             _ if is_second => {
-                let what = format!(
-                    "both inputs are computed from the image; only Add is read so. {}",
-                    unsupported(&node.op_type)
-                );
+                let what = "two of its inputs are computed from the image, and not element by element from one tensor; only Add, Sub, Mul and Concat join branches";
                 self.refuse(node, what)
             }
             "Conv" if index == 0 => self.conv(node, view),
@@ -86,6 +111,7 @@ impl Importer<'_> {
             "GlobalMaxPool" | "ReduceMax" => self.global(node, view, false),
             "Gemm" | "MatMul" if index == 0 => self.dense(node, view),
             "BatchNormalization" if index == 0 => self.batch_norm(node, view),
+            "Div" if index == 1 => self.applied(node, view),
             "Add" | "Sub" | "Mul" | "Div" | "Neg" => self.scaled(node, index, view),
             "Relu" => Ok(self.activated(view, Activation::Relu)),
             "Clip" => self.clip(node, view),
@@ -95,36 +121,45 @@ impl Importer<'_> {
                 self.clipped(node, view, 0.0, 1.0)
             }
             "Pad" => self.pad(node, view),
-            "Softmax" | "LogSoftmax" | "Sigmoid" => self.head(node, view),
-            other => self.refuse(node, unsupported(other)),
+            "Softmax" | "LogSoftmax" => self.head(node, view),
+            "Sigmoid" if self.is_at_the_end(node) => self.head(node, view),
+            _ => self.applied(node, view),
         }
     }
 
     /// Adds a layer and returns its whole output.
     pub(super) fn push(&mut self, op: FloatOp, input: Option<usize>, shape: [usize; 3]) -> View {
-        self.layers.push(Built { op, activation: Activation::Linear, input, shape, is_shared: false });
+        self.layers.push(Built {
+            op,
+            activation: Activation::Linear,
+            input,
+            shape,
+            is_shared: false,
+            output: String::new(),
+            remark: None,
+        });
         View::whole(Some(self.layers.len() - 1), shape)
     }
 
-    /// The shape of a view that must be whole planes.
-    pub(super) fn planes(&self, node: &NodeProto, view: &View) -> Result<[usize; 3], OnnxError> {
+    /// Channels of a view that must be whole planes of its layer, and that layer's shape.
+    pub(super) fn channels(
+        &self,
+        node: &NodeProto,
+        view: &View,
+    ) -> Result<(Vec<usize>, [usize; 3]), OnnxError> {
         let shape = self.shape_of(view.layer);
-        if view.is_planes(shape) {
-            return Ok(shape);
+        if let Some(channels) = view.channels(shape) {
+            return Ok((channels, shape));
         }
         let [channels, height, width] = shape;
         self.refuse(node, format!(
-            "its input has dimensions {:?} of a layer's {channels}×{height}×{width}, cut, reshaped or in another order; it reads whole planes [1, {channels}, {height}, {width}]",
+            "its input has dimensions {:?} of a layer's {channels}×{height}×{width}, cut, reshaped or in another order; it reads whole planes [1, channels, {height}, {width}]",
             view.dims
         ))
     }
 
-    /// Refuses weights or outputs that no chip holds, before memory is taken for them.
     pub(super) fn check_size(&self, node: &NodeProto, sizes: &[usize], most: usize) -> Result<(), OnnxError> {
-        match sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size)) {
-            Some(product) if product <= most => Ok(()),
-            _ => self.refuse(node, format!("{sizes:?} values are more than the {most} that are read")),
-        }
+        check_size(sizes, most).or_else(|problem| self.refuse(node, problem))
     }
 
     pub(super) fn constant(&self, node: &NodeProto, index: usize) -> Result<&Tensor, OnnxError> {
@@ -215,51 +250,6 @@ impl Importer<'_> {
         Ok(self.push(op, view.layer, [out_features, 1, 1]).reshaped(dims))
     }
 
-    /// The sum that ends a residual block.
-    pub(super) fn sum(&mut self, node: &NodeProto, view: View) -> Result<View, OnnxError> {
-        let [_, second] = &node.input[..] else { return self.refuse(node, "it adds other than two tensors") };
-        let Some(other) = self.views.get(second).cloned() else {
-            return self.refuse(node, format!("{second} is not computed"));
-        };
-        self.planes(node, &view)?;
-        self.planes(node, &other)?;
-        if let Some(Pending::Pad(..) | Pending::Head(_)) = other.pending {
-            return self.refuse(node, format!("{second} is padded or a probability"));
-        }
-        if view.layer == other.layer {
-            let mut both = view;
-            for channel in 0..both.affine.scale.len() {
-                both.affine.scale[channel] += other.affine.scale[channel];
-                both.affine.shift[channel] += other.affine.shift[channel];
-            }
-            return Ok(both);
-        }
-        let (first, second) = (self.summand(view), self.summand(other));
-        let shape = self.layers[first].shape;
-        if shape != self.layers[second].shape {
-            return self.refuse(
-                node,
-                format!("it adds {:?} to {shape:?}; both must have one shape", self.layers[second].shape),
-            );
-        }
-        // What was computed last is read as it comes, the other one is kept.
-        let (last, other) = (first.max(second), first.min(second));
-        self.layers[other].is_shared = true;
-        Ok(self.push(FloatOp::Add { shape, other }, Some(last), shape))
-    }
-
-    /// A layer that yields the view's values; the image becomes one.
-    pub(super) fn summand(&mut self, view: View) -> usize {
-        let view = self.settled(view);
-        match view.layer {
-            Some(at) => at,
-            None => {
-                let channels = self.shape_of(None)[0];
-                self.pointwise(None, &vec![1.0; channels], &vec![0.0; channels])
-            }
-        }
-    }
-
     pub(super) fn head(&mut self, node: &NodeProto, view: View) -> Result<View, OnnxError> {
         let head = match node.op_type.as_str() {
             "Softmax" => Head::Softmax,
@@ -288,9 +278,6 @@ pub(super) fn name_of(node: &NodeProto) -> &str {
 /// What to do about an operator.
 pub(super) fn unsupported(op: &str) -> String {
     let instead = match op {
-        "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Gelu" | "HardSwish" | "Mish" | "Softplus" | "Tanh"
-        | "Erf" => "; use ReLU, ReLU6 or HardSigmoid in its place and train on",
-        "Concat" | "Split" => "; add branches instead of joining them",
         "QuantizeLinear"
         | "DequantizeLinear"
         | "QLinearConv"

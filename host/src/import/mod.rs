@@ -4,7 +4,11 @@
 //! |---|---|
 //! | [`graph`] | the walk over the nodes, the graph's output |
 //! | `input` | the graph's input: which image it is, in which order and range |
-//! | `layers` | which node becomes what; dense layers, sums, ends |
+//! | `layers` | which node becomes what; dense layers, ends |
+//! | `branches` | sums, joined channels |
+//! | `functions` | functions of one activation |
+//! | `list` | the graph's layers as a list |
+//! | `geometry` | attributes of whatever slides |
 //! | `windows` | convolutions, pools, padding |
 //! | `scaling` | scale and shift by constants, batch norm, activations |
 //! | `view` | what a tensor is: elements of a layer's output in some order, scaled and shifted |
@@ -19,14 +23,18 @@
 //! version to the next, and it forgets the names that an error must tell. So tract runs both files, as the
 //! judge, and the graph is read here.
 
+mod branches;
 pub mod compare;
-mod fold;
+pub(crate) mod fold;
+mod functions;
+pub(crate) mod geometry;
 pub mod graph;
 mod input;
 mod layers;
-mod rearrange;
+mod list;
+pub(crate) mod rearrange;
 mod scaling;
-mod tensor;
+pub(crate) mod tensor;
 mod view;
 mod windows;
 
@@ -34,9 +42,13 @@ use firmware::nn::window::Window;
 use shared::input::InputShape;
 
 use crate::onnx::float::{FloatLayer, FloatOp};
+use crate::onnx::proto::{self, ModelProto};
 
 pub use graph::{import, read};
 pub use view::Head;
+
+/// `TensorProto.DataType` of bytes.
+const UINT8: i32 = 2;
 
 /// What the numbers are that a network expects for a pixel.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +82,7 @@ pub struct Options {
 pub struct Imported {
     /// Shape of the input.
     pub input: InputShape,
-    /// Layers, a chain but for sums; the last is dense and yields the logits.
+    /// Layers, each reading the one before it; the last is dense and yields the logits.
     pub layers: Vec<FloatLayer>,
     /// What was folded, dropped or added, a line each.
     pub remarks: Vec<String>,
@@ -107,24 +119,31 @@ pub struct Feed {
     pub element: i32,
 }
 
-/// Makes a mean without padding a depthwise convolution with equal weights, which computes the same.
-///
-/// The scale of its weights keeps the requantization factor small where the outputs of the mean have a
-/// smaller range than its inputs, which the factor of a mean may not allow. Returns whether it was one.
-pub fn average_as_convolution(layer: &mut FloatLayer) -> bool {
-    let FloatOp::AveragePool { window, channels } = layer.op else { return false };
-    let is_inside = |start: usize, out: usize, stride: usize, kernel: usize, size: usize| {
-        start == 0 && (out - 1) * stride + kernel <= size
-    };
-    let [rows, columns] = [
-        is_inside(window.pad_top, window.out_height, window.stride_y, window.kernel_height, window.in_height),
-        is_inside(window.pad_left, window.out_width, window.stride_x, window.kernel_width, window.in_width),
-    ];
-    if !rows || !columns {
-        return false;
+impl Feed {
+    /// Planes `[1][channels][height][width]`, as they are.
+    fn planes(model: &ModelProto, input: InputShape, range: &InputRange) -> Self {
+        let each = |of: &dyn Fn(usize) -> f64| (0..input.channels).map(of).collect();
+        let (scale, shift) = match range {
+            InputRange::Unit => (each(&|_| 1.0), each(&|_| 0.0)),
+            InputRange::Bytes => (each(&|_| 255.0), each(&|_| 0.0)),
+            InputRange::Normalized { mean, deviation } => {
+                let at = |values: &[f64], channel: usize| values[if values.len() == 1 { 0 } else { channel }];
+                (
+                    each(&|channel| 1.0 / at(deviation, channel)),
+                    each(&|channel| -at(mean, channel) / at(deviation, channel)),
+                )
+            }
+        };
+        let input_type = |graph| proto::input_of_type(graph, &[proto::FLOAT, UINT8], "").ok();
+        let element = model.graph.as_ref().and_then(input_type).map_or(proto::FLOAT, |(.., element)| element);
+        Self {
+            dims: vec![1, input.channels, input.height, input.width],
+            map: (0..input.len()).collect(),
+            scale,
+            shift,
+            element,
+        }
     }
-    layer.op = mean_as_convolution(window, channels);
-    true
 }
 
 /// A mean over whole windows, zeros of the padding counted, as a depthwise convolution with equal weights.

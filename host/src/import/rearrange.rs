@@ -7,13 +7,13 @@ use super::view::{gathered, transposed};
 use crate::onnx::proto::{self, NodeProto};
 
 /// Dimensions of the result and, for each element, the argument's position it comes from.
-pub(super) type Rearranged = (Vec<usize>, Vec<usize>);
+pub(crate) type Rearranged = (Vec<usize>, Vec<usize>);
 
 /// What a rearranging node does to an argument of these dimensions; `None` for other operators.
 ///
 /// # Errors
 /// What is wrong with the node.
-pub(super) fn rearrange(
+pub(crate) fn rearrange(
     node: &NodeProto,
     dims: &[usize],
     constants: &HashMap<String, Tensor>,
@@ -153,16 +153,20 @@ impl Arguments<'_> {
         }
         let (mut dims, mut map) = (dims.to_vec(), (0..dims.iter().product()).collect::<Vec<usize>>());
         for which in 0..starts.len() {
-            if steps[which] < 1 {
-                return Err(format!("its step is {}; forward slices are read", steps[which]));
-            }
             let axis = at(axes[which], dims.len())?;
             let size = dims[axis] as i64;
-            let clamped =
-                |value: i64| (if value < 0 { value.saturating_add(size) } else { value }).clamp(0, size);
-            let range = clamped(starts[which]) as usize..clamped(ends[which]) as usize;
-            let step = usize::try_from(steps[which]).unwrap_or(usize::MAX);
-            let indices: Vec<usize> = range.step_by(step).collect();
+            let from_start = |value: i64| if value < 0 { value.saturating_add(size) } else { value };
+            let (start, end) = (from_start(starts[which]), from_start(ends[which]));
+            let step = usize::try_from(steps[which].unsigned_abs()).unwrap_or(usize::MAX);
+            let indices: Vec<usize> = match steps[which].signum() {
+                1 => (start.clamp(0, size) as usize..end.clamp(0, size) as usize).step_by(step).collect(),
+                // Backwards the end is left out as well: −1 is before the first.
+                -1 => {
+                    let (last, stop) = (start.clamp(-1, size - 1), end.clamp(-1, size - 1));
+                    (stop + 1..=last).rev().step_by(step).map(|index| index as usize).collect()
+                }
+                _ => return Err("its step is 0".into()),
+            };
             map = gathered(&dims, axis, &indices).into_iter().map(|at| map[at]).collect();
             dims[axis] = indices.len();
         }
@@ -215,6 +219,11 @@ mod tests {
         constants.insert("axes".into(), Tensor::ints(vec![-1]));
         let slice = node("Slice", &["x", "starts", "ends", "axes"]);
         assert_eq!(rearrange(&slice, &[2, 3], &constants), Some(Ok((vec![2, 2], vec![1, 2, 4, 5]))));
+        constants.insert("starts".into(), Tensor::ints(vec![-1]));
+        constants.insert("ends".into(), Tensor::ints(vec![i64::MIN]));
+        constants.insert("steps".into(), Tensor::ints(vec![-2]));
+        let back = node("Slice", &["x", "starts", "ends", "axes", "steps"]);
+        assert_eq!(rearrange(&back, &[1, 5], &constants), Some(Ok((vec![1, 3], vec![4, 2, 0]))));
         assert!(at(-4, 3).is_err() && at(i64::MIN, 3).is_err() && at(3, 3).is_err());
     }
 }

@@ -28,14 +28,36 @@ impl Importer<'_> {
                 }
                 *bias = (f64::from(*bias) * affine.scale[channel] + affine.shift[channel]) as f32;
             }
+            self.name(&view);
             return view;
         }
-        view.layer = Some(self.pointwise(view.layer, &affine.scale, &affine.shift));
-        self.remarks.push(format!(
-            "layer {}: a scale and shift of each channel that no neighbour can take exactly (it stands before padding, behind an activation or where a sum reads) became a 1×1 depthwise convolution",
-            self.layers.len() - 1
-        ));
+        if let Some(layer) = view.layer.map(|at| &mut self.layers[at])
+            && !layer.is_shared
+            && let FloatOp::Lookup { function, .. } = &mut layer.op
+        {
+            *function = function.clone().scaled(&affine.scale, &affine.shift);
+            self.name(&view);
+            return view;
+        }
+        let at = self.pointwise(view.layer, &affine.scale, &affine.shift);
+        self.layers[at].remark = Some(
+            "a scale and shift of each channel that no neighbour can take exactly (it stands before padding, behind an activation or where a sum reads) became a 1×1 depthwise convolution",
+        );
+        view.layer = Some(at);
+        self.name(&view);
         view
+    }
+
+    /// Remembers the name of the tensor that is a layer's whole output.
+    pub(super) fn name(&mut self, view: &View) {
+        let len = self.shape_of(view.layer).iter().product();
+        if let Some(at) = view.layer
+            && view.pending.is_none()
+            && view.affine.is_identity()
+            && view.is_in_order(len)
+        {
+            self.layers[at].output.clone_from(&view.name);
+        }
     }
 
     /// Adds a 1×1 depthwise convolution; returns its position.
@@ -120,22 +142,36 @@ impl Importer<'_> {
             return self
                 .refuse(node, format!("a constant of {dims:?} changes the dimensions {:?}", view.dims));
         };
+        let by_channel = |values: &[f64], otherwise: f64| -> Option<Vec<f64>> {
+            let found = self.by_channel(&view, &pairs, values)?;
+            Some(found.into_iter().map(|value| value.unwrap_or(otherwise)).collect())
+        };
+        let (Some(scale), Some(shift)) = (by_channel(scale, 1.0), by_channel(shift, 0.0)) else {
+            return self
+                .refuse(node, "its constant differs within a channel; one value a channel can be folded");
+        };
+        view.affine.then(&scale, &shift);
+        Ok(view)
+    }
+
+    /// The value that meets each channel of a view's layer; `None` where it differs within one.
+    ///
+    /// * `pairs`: which of `values` meets each element.
+    pub(super) fn by_channel(
+        &self,
+        view: &View,
+        pairs: &[usize],
+        values: &[f64],
+    ) -> Option<Vec<Option<f64>>> {
         let [channels, height, width] = self.shape_of(view.layer);
-        let mut found: Vec<Option<(f64, f64)>> = vec![None; channels];
-        for (&from, &pair) in view.map.iter().zip(&pairs) {
-            let here = (scale[pair], shift[pair]);
-            if found[from / (height * width)].get_or_insert(here) != &here {
-                return self.refuse(
-                    node,
-                    "its constant differs within a channel; one value a channel can be folded",
-                );
+        let mut found: Vec<Option<f64>> = vec![None; channels];
+        for (&from, &pair) in view.map.iter().zip(pairs) {
+            let here = values[pair];
+            if *found[from / (height * width)].get_or_insert(here) != here {
+                return None;
             }
         }
-        let per_channel = |of: fn((f64, f64)) -> f64, otherwise: f64| -> Vec<f64> {
-            found.iter().map(|pair| pair.map_or(otherwise, of)).collect()
-        };
-        view.affine.then(&per_channel(|pair| pair.0, 1.0), &per_channel(|pair| pair.1, 0.0));
-        Ok(view)
+        Some(found)
     }
 
     /// Scales and shifts everything.
@@ -162,6 +198,9 @@ impl Importer<'_> {
         if activation == Activation::Relu && self.is_positive(view.layer) {
             return view;
         }
+        if self.is_clamped_in_table(view.layer, activation) {
+            return view;
+        }
         // A maximum keeps order: clamping before it and after it is the same, and it has no clamp.
         let mut at = view.layer;
         while let Some(FloatOp::MaxPool { .. }) = at.map(|at| &self.layers[at].op)
@@ -177,7 +216,8 @@ impl Importer<'_> {
             None => {
                 let channels = self.shape_of(view.layer)[0];
                 let at = self.pointwise(view.layer, &vec![1.0; channels], &vec![0.0; channels]);
-                self.remarks.push(format!("layer {at}: an activation that no layer before it can take became a 1×1 depthwise convolution"));
+                self.layers[at].remark =
+                    Some("an activation that no layer before it can take became a 1×1 depthwise convolution");
                 view.layer = Some(at);
                 at
             }

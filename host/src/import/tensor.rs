@@ -5,30 +5,36 @@ use std::path::{Component, Path};
 use crate::onnx::proto::{ModelProto, TensorProto};
 
 /// Most elements of a constant; a microcontroller holds far fewer.
-pub(super) const MOST_ELEMENTS: usize = 1 << 25;
+pub(crate) const MOST_ELEMENTS: usize = 1 << 25;
 
 /// A constant, row-major.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tensor {
-    pub(super) dims: Vec<usize>,
-    pub(super) values: Values,
+pub(crate) struct Tensor {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) values: Values,
 }
 
 /// Its elements.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Values {
+pub(crate) enum Values {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
 }
 
 impl Tensor {
     /// A list of whole numbers.
-    pub(super) fn ints(values: Vec<i64>) -> Self {
+    pub(crate) fn ints(values: Vec<i64>) -> Self {
         Self { dims: vec![values.len()], values: Values::Ints(values) }
     }
 
+    /// Floats of these dimensions.
+    pub(crate) fn floats_of(dims: &[usize], values: Vec<f64>) -> Self {
+        let values = Values::Floats(values.into_iter().map(|value| value as f32).collect());
+        Self { dims: dims.to_vec(), values }
+    }
+
     /// Elements as floats; whole numbers are converted.
-    pub(super) fn floats(&self) -> Vec<f32> {
+    pub(crate) fn floats(&self) -> Vec<f32> {
         match &self.values {
             Values::Floats(values) => values.clone(),
             Values::Ints(values) => values.iter().map(|&value| value as f32).collect(),
@@ -36,7 +42,7 @@ impl Tensor {
     }
 
     /// Elements, where they are whole numbers.
-    pub(super) fn as_ints(&self) -> Option<&[i64]> {
+    pub(crate) fn as_ints(&self) -> Option<&[i64]> {
         match &self.values {
             Values::Ints(values) => Some(values),
             Values::Floats(_) => None,
@@ -44,7 +50,7 @@ impl Tensor {
     }
 
     /// The one element, as a float.
-    pub(super) fn scalar(&self) -> Option<f32> {
+    pub(crate) fn scalar(&self) -> Option<f32> {
         match self.floats()[..] {
             [value] => Some(value),
             _ => None,
@@ -52,7 +58,7 @@ impl Tensor {
     }
 
     /// Picks elements: element `i` of the result is element `map[i]`.
-    pub(super) fn picked(&self, dims: Vec<usize>, map: &[usize]) -> Self {
+    pub(crate) fn picked(&self, dims: Vec<usize>, map: &[usize]) -> Self {
         let values = match &self.values {
             Values::Floats(values) => Values::Floats(map.iter().map(|&at| values[at]).collect()),
             Values::Ints(values) => Values::Ints(map.iter().map(|&at| values[at]).collect()),
@@ -64,7 +70,7 @@ impl Tensor {
     ///
     /// # Errors
     /// What is wrong with it, for a person.
-    pub(super) fn read(tensor: &TensorProto) -> Result<Self, String> {
+    pub(crate) fn read(tensor: &TensorProto) -> Result<Self, String> {
         let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&size| usize::try_from(size).ok()).collect();
         let dims = dims.ok_or_else(|| format!("its dimensions {:?} are negative", tensor.dims))?;
         let count = count(&dims)?;
@@ -92,7 +98,7 @@ impl Tensor {
 ///
 /// # Errors
 /// Where it is beyond [`MOST_ELEMENTS`].
-pub(super) fn count(dims: &[usize]) -> Result<usize, String> {
+pub(crate) fn count(dims: &[usize]) -> Result<usize, String> {
     let count = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
     match count {
         Some(count) if count <= MOST_ELEMENTS => Ok(count),

@@ -18,6 +18,8 @@ pub(super) struct View {
     pub(super) affine: Affine,
     /// What else waits for the next node.
     pub(super) pending: Option<Pending>,
+    /// The tensor's name in the graph; empty while it has none.
+    pub(super) name: String,
 }
 
 /// What a node did that only the next one can take over.
@@ -80,17 +82,40 @@ impl View {
             map: (0..channels * height * width).collect(),
             affine: Affine::identity(channels),
             pending: None,
+            name: String::new(),
         }
-    }
-
-    /// Whether it is the layer's output as planes: `[1][channels][height][width]`, nothing moved.
-    pub(super) fn is_planes(&self, [channels, height, width]: [usize; 3]) -> bool {
-        self.dims == [1, channels, height, width] && self.is_in_order(channels * height * width)
     }
 
     /// Whether every element of an output of `len` is there once, in order.
     pub(super) fn is_in_order(&self, len: usize) -> bool {
         self.map.len() == len && self.map.iter().enumerate().all(|(at, &from)| at == from)
+    }
+
+    /// The same planes with channels in another order, or some of them: channel `at` is `channels[at]`.
+    pub(super) fn with_channels(self, channels: &[usize]) -> Self {
+        let &[batch, count, height, width] = &self.dims[..] else { return self };
+        if channels.len() == count && channels.iter().enumerate().all(|(at, &channel)| at == channel) {
+            return self;
+        }
+        let plane = height * width;
+        let map =
+            channels.iter().flat_map(|channel| self.map[channel * plane..(channel + 1) * plane].to_vec());
+        Self { dims: vec![batch, channels.len(), height, width], map: map.collect(), ..self }
+    }
+
+    /// Which channel of a layer with `plane` pixels each channel is, where the view is whole planes of them.
+    pub(super) fn channels(&self, [_, height, width]: [usize; 3]) -> Option<Vec<usize>> {
+        let plane = height * width;
+        let &[1, count, rows, columns] = &self.dims[..] else { return None };
+        if [rows, columns] != [height, width] || count == 0 {
+            return None;
+        }
+        let of = |pixels: &[usize]| {
+            let channel = pixels[0] / plane;
+            let is_whole = pixels.iter().enumerate().all(|(at, &from)| from == channel * plane + at);
+            is_whole.then_some(channel)
+        };
+        self.map.chunks_exact(plane).map(of).collect()
     }
 
     /// The same elements with other dimensions.

@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`proto`] | protobuf types and small helpers over them |
-//! | [`float`] | float ONNX → plain layers, batch norm folded |
+//! | [`float`] | plain layers, and a float file of this project read as such |
+//! | [`order`] | layers of a graph → a list |
+//! | [`pointwise`] | functions of one activation |
 //! | [`write`] | plain layers → float ONNX |
 //! | [`int8`] | quantized network ⇄ int8 ONNX in QDQ form |
 //!
@@ -11,6 +13,8 @@
 
 pub mod float;
 pub mod int8;
+pub mod order;
+pub mod pointwise;
 pub mod proto;
 pub mod write;
 

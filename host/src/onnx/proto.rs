@@ -113,6 +113,16 @@ pub fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
+/// Makes a float attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f: value,
+        ..AttributeProto::default()
+    }
+}
+
 /// Returns a node's attribute of this name.
 pub fn attribute_of<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute.iter().find(|attribute| attribute.name == name)
@@ -148,6 +158,18 @@ pub fn has_standard_domain(node: &NodeProto) -> bool {
 /// # Errors
 /// [`OnnxError::Unsupported`] with what is wrong with the inputs.
 pub fn input_of<'a>(graph: &'a GraphProto, file: &str) -> Result<(&'a str, InputShape), OnnxError> {
+    input_of_type(graph, &[FLOAT], file).map(|(name, shape, _)| (name, shape))
+}
+
+/// Like [`input_of`], with one of several element types, which is returned, too.
+///
+/// # Errors
+/// As [`input_of`].
+pub fn input_of_type<'a>(
+    graph: &'a GraphProto,
+    types: &[i32],
+    file: &str,
+) -> Result<(&'a str, InputShape, i32), OnnxError> {
     let refuse = |problem: String| {
         Err(OnnxError::Unsupported { file: file.into(), node: "the input".into(), problem })
     };
@@ -160,8 +182,8 @@ pub fn input_of<'a>(graph: &'a GraphProto, file: &str) -> Result<(&'a str, Input
         Some(type_proto::Value::TensorType(tensor)) => tensor,
         _ => return refuse("it is no tensor".into()),
     };
-    if tensor.elem_type != FLOAT {
-        return refuse(format!("its element type is {} instead of float ({FLOAT})", tensor.elem_type));
+    if !types.contains(&tensor.elem_type) {
+        return refuse(format!("its element type is {} instead of one of {types:?}", tensor.elem_type));
     }
     let Some(shape) = &tensor.shape else { return refuse("its shape is not told".into()) };
     let sizes: Vec<Option<usize>> = shape
@@ -179,7 +201,7 @@ pub fn input_of<'a>(graph: &'a GraphProto, file: &str) -> Result<(&'a str, Input
         _ => None,
     };
     if let Some(found) = found {
-        return Ok((&input.name, found));
+        return Ok((&input.name, found, tensor.elem_type));
     }
     let told = shape.dim.iter().map(|dim| match &dim.value {
         Some(dimension::Value::DimValue(value)) => value.to_string(),
@@ -311,6 +333,12 @@ pub fn float_tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
 /// Makes an int32 initializer.
 pub fn int32_tensor(name: &str, dims: &[usize], values: &[i32]) -> TensorProto {
     tensor(name, INT32, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Makes a list of whole numbers.
+pub fn int64_tensor(name: &str, values: &[i64]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, INT64, &[values.len()], raw_data)
 }
 
 /// Makes an int8 initializer.

@@ -3,6 +3,8 @@
 use firmware::nn::window::Window;
 
 use super::float::{Activation, FloatLayer, FloatOp};
+use super::order::{self, Reshaping, flatness};
+use super::pointwise::{Emit, Function};
 use super::proto::{self, AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::task::Task;
 
@@ -13,13 +15,18 @@ pub fn float_model(layers: &[FloatLayer], task: &Task, producer: &str) -> ModelP
     let mut writer = GraphWriter::default();
     let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
     let mut current = proto::INPUT_NAME.to_owned();
-    let mut is_flat = false;
-    for layer in layers {
-        if let (FloatOp::Dense { .. }, false) = (&layer.op, is_flat) {
-            current = writer.node("Flatten", vec![current], vec![proto::int("axis", 1)]);
-            is_flat = true;
+    let flat = flatness(layers.iter().map(|layer| layer.op.form()));
+    for (at, layer) in layers.iter().enumerate() {
+        let other = layer.op.other().and_then(|other| outputs.get(other).cloned()).unwrap_or_default();
+        let mut operands = [(current, at.checked_sub(1)), (other, layer.op.other())];
+        for (name, position) in &mut operands {
+            let was_flat = position.is_some_and(|position| flat[position]);
+            if !matches!(layer.op, FloatOp::Recall { .. }) && !name.is_empty() {
+                *name = writer.reshaped(std::mem::take(name), order::reshaping(was_flat, flat[at]));
+            }
         }
-        current = writer.layer(outputs.len(), layer, current, &outputs);
+        let [(input, _), (other, _)] = operands;
+        current = writer.layer(at, layer, input, other, flat[at]);
         outputs.push(current.clone());
     }
     writer.finish(&current, task, producer)
@@ -53,6 +60,18 @@ impl GraphWriter {
         name
     }
 
+    fn reshaped(&mut self, input: String, how: Reshaping) -> String {
+        match how {
+            Reshaping::None => input,
+            Reshaping::Flatten => self.node("Flatten", vec![input], vec![proto::int("axis", 1)]),
+            Reshaping::Unsqueeze => {
+                let name = format!("axes{}", self.graph.node.len());
+                self.graph.initializer.push(proto::int64_tensor(&name, &[2, 3]));
+                self.node("Unsqueeze", vec![input, name], vec![])
+            }
+        }
+    }
+
     /// Makes the tensor `logits` the output of a model, the task in the metadata.
     pub fn finish(self, logits: &str, task: &Task, producer: &str) -> ModelProto {
         let mut graph = self.graph;
@@ -75,7 +94,14 @@ impl GraphWriter {
         }
     }
 
-    fn layer(&mut self, at: usize, layer: &FloatLayer, input: String, outputs: &[String]) -> String {
+    fn layer(
+        &mut self,
+        at: usize,
+        layer: &FloatLayer,
+        input: String,
+        other: String,
+        is_flat: bool,
+    ) -> String {
         let computed = match &layer.op {
             FloatOp::Conv { window, in_channels, out_channels, depthwise, weights, bias } => {
                 let group = if *depthwise { *in_channels } else { 1 };
@@ -93,9 +119,17 @@ impl GraphWriter {
             FloatOp::AveragePool { window, .. } => {
                 self.node("AveragePool", vec![input], window_attributes(window))
             }
-            FloatOp::Add { other, .. } => {
-                let other = outputs.get(*other).cloned().unwrap_or_default();
-                self.node("Add", vec![input, other], vec![])
+            FloatOp::Add { .. } => self.node("Add", vec![input, other], vec![]),
+            FloatOp::Product { .. } => self.node("Mul", vec![input, other], vec![]),
+            FloatOp::Concat { is_other_first, .. } => {
+                let parts = if *is_other_first { vec![other, input] } else { vec![input, other] };
+                self.node("Concat", parts, vec![proto::int("axis", 1)])
+            }
+            // The tensor is there already.
+            FloatOp::Recall { .. } => other,
+            FloatOp::Lookup { function: Function::Input, .. } => self.node("Identity", vec![input], vec![]),
+            FloatOp::Lookup { shape, function } => {
+                function.write(&input, &channel_dims(shape[0], is_flat), self)
             }
             FloatOp::Dense { input: shape, out_features, weights, bias } => {
                 let dims = [*out_features, shape.iter().product()];
@@ -121,7 +155,24 @@ impl GraphWriter {
     }
 }
 
-fn window_attributes(window: &Window) -> Vec<AttributeProto> {
+impl Emit for GraphWriter {
+    fn emit(&mut self, op: &str, inputs: Vec<String>, attributes: Vec<AttributeProto>) -> String {
+        self.node(op, inputs, attributes)
+    }
+
+    fn emit_constant(&mut self, dims: &[usize], values: &[f32]) -> String {
+        let name = format!("c{}", self.graph.initializer.len());
+        self.constant(name, dims, values)
+    }
+}
+
+/// Dimensions of a constant with one value a channel.
+pub fn channel_dims(channels: usize, is_flat: bool) -> Vec<usize> {
+    if is_flat { vec![channels] } else { vec![channels, 1, 1] }
+}
+
+/// Kernel, strides and pads; what the last window reaches beyond the input is the padding at the end.
+pub fn window_attributes(window: &Window) -> Vec<AttributeProto> {
     let end = |size: usize, out: usize, stride: usize, kernel: usize, begin: usize| {
         ((out - 1) * stride + kernel).saturating_sub(size + begin)
     };

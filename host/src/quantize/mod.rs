@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::onnx::OnnxError;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
+use crate::onnx::pointwise::Function;
 use crate::task::Task;
 use network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use observe::Range;
@@ -68,10 +69,12 @@ pub fn quantized(image: &[u8]) -> Vec<i8> {
 
 /// Largest weight magnitude; −128 is not used, so products stay within 127 · 128.
 const WEIGHT_LIMIT: f32 = 127.0;
+/// Smallest step of a channel's weights, in steps of the channel with the largest.
+const SMALLEST_SCALE: f32 = 1.0 / (1 << 16) as f32;
 /// Biases stay below this magnitude, which leaves the sums of products their room.
 const BIAS_LIMIT: f64 = (1u32 << 29) as f64;
 
-/// Quantizes a chain of float layers.
+/// Quantizes float layers.
 ///
 /// * `ranges`: the observed output range of every layer, in order; those of pools after a maximum and of
 ///   the last layer are not used.
@@ -130,11 +133,37 @@ pub fn quantize_on(
                 (Computation::AveragePool { window: *window, channels: *channels }, own_output)
             }
             FloatOp::Add { shape, other } => {
-                let other_affine = quantized
-                    .get(*other)
-                    .map(|layer: &QuantizedLayer| layer.output)
-                    .ok_or_else(|| QuantizeError::Shape(format!("layer {index} adds a later layer")))?;
+                let other_affine = output_of(&quantized, index, *other)?;
                 (Computation::Add { shape: *shape, other: *other, other_affine }, own_output)
+            }
+            FloatOp::Product { shape, other, are_single } => {
+                let other_affine = output_of(&quantized, index, *other)?;
+                let computation = Computation::Product {
+                    shape: *shape,
+                    other: *other,
+                    other_affine,
+                    are_single: *are_single,
+                };
+                (computation, own_output)
+            }
+            FloatOp::Concat { size, channels, other, is_other_first } => {
+                let computation = Computation::Concat {
+                    size: *size,
+                    channels: *channels,
+                    other: *other,
+                    other_affine: output_of(&quantized, index, *other)?,
+                    is_other_first: *is_other_first,
+                };
+                (computation, own_output)
+            }
+            FloatOp::Recall { shape, other } => {
+                let output = output_of(&quantized, index, *other)?;
+                (Computation::Recall { shape: *shape, other: *other }, output)
+            }
+            FloatOp::Lookup { shape, function } => {
+                // A copy is exact on the same steps.
+                let output = if *function == Function::Input { input } else { own_output };
+                (Computation::Lookup { shape: *shape, function: function.clone() }, output)
             }
             FloatOp::Dense { input: shape, out_features, weights, bias } => {
                 let weights = if is_last {
@@ -153,6 +182,12 @@ pub fn quantize_on(
     let network = QuantizedNetwork { task: task.clone(), layers: quantized };
     network.check_overflow()?;
     Ok(network)
+}
+
+/// Quantization of an earlier layer's output.
+fn output_of(layers: &[QuantizedLayer], index: usize, other: usize) -> Result<Affine, QuantizeError> {
+    let missing = || QuantizeError::Shape(format!("layer {index} reads the later layer {other}"));
+    layers.get(other).map(|layer| layer.output).ok_or_else(missing)
 }
 
 /// Chooses scale and zero point; zero is always exact, so that padding and ReLU are.
@@ -184,7 +219,12 @@ fn weights_per_channel(
             )));
         }
         Some(steps) => steps.to_vec(),
-        None => scales.collect(),
+        None => {
+            let own: Vec<f32> = scales.collect();
+            // A channel that is next to nothing beside the others keeps a step that the rounding rule can express.
+            let least = own.iter().copied().fold(0.0, f32::max) * SMALLEST_SCALE;
+            own.into_iter().map(|scale| scale.max(least)).collect()
+        }
     };
     Ok(quantize_weights(weights, bias, input_scale, scales))
 }

@@ -1,12 +1,17 @@
 //! The quantized network: what the int8 ONNX, the firmware and the integer engine are made from.
 
-use firmware::nn::layer::{Add, AveragePool, Conv2d, Dense, DepthwiseConv2d, FACTOR_ONE, Layer, MaxPool};
-use firmware::nn::requantize::{Requantization, multiplier_from_real};
+use firmware::nn::layer::{
+    Add, AveragePool, Concat, Conv2d, Dense, DepthwiseConv2d, FACTOR_ONE, Layer, Lookup, MaxPool, Operands,
+    Product, Recall, TABLE_LEN,
+};
+use firmware::nn::requantize::{Requantization, multiplier_from_real, shifted_multiplier};
 use firmware::nn::window::Window;
 use firmware::nn::{Network, NetworkError};
 
 use super::QuantizeError;
 use crate::onnx::float::Activation;
+use crate::onnx::order::Form;
+use crate::onnx::pointwise::Function;
 use crate::task::Task;
 
 /// `real = scale · (quantized − zero_point)`.
@@ -82,6 +87,44 @@ pub enum Computation {
         /// Quantization of its output.
         other_affine: Affine,
     },
+    /// Product of the layer's input and of an earlier layer's output.
+    Product {
+        /// Shape of the output, `[channels, height, width]`.
+        shape: [usize; 3],
+        /// Position of the earlier layer.
+        other: usize,
+        /// Quantization of its output.
+        other_affine: Affine,
+        /// Whether the input, the other one has one value a channel.
+        are_single: [bool; 2],
+    },
+    /// Channels of the layer's input and of an earlier layer's output, side by side.
+    Concat {
+        /// Rows and columns of all three.
+        size: [usize; 2],
+        /// Channels of the input, of the other one.
+        channels: [usize; 2],
+        /// Position of the earlier layer.
+        other: usize,
+        /// Quantization of its output.
+        other_affine: Affine,
+        /// Whether its channels come first.
+        is_other_first: bool,
+    },
+    /// An earlier layer's output instead of the input: another branch begins.
+    Recall {
+        /// Shape, `[channels, height, width]`.
+        shape: [usize; 3],
+        /// Position of the earlier layer.
+        other: usize,
+    },
+    /// A function of each activation.
+    Lookup {
+        /// Shape, `[channels, height, width]`.
+        shape: [usize; 3],
+        /// The function.
+        function: Function,
+    },
     /// Fully connected; weights `[out][height · width · channels]`.
     Dense {
         /// Input shape `[channels, height, width]`.
@@ -106,7 +149,7 @@ pub struct QuantizedLayer {
     pub activation: Activation,
 }
 
-/// A chain of quantized layers; the last one is dense and yields the logits.
+/// Quantized layers, each reading the one before it; the last one is dense and yields the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuantizedNetwork {
     /// What it classifies.
@@ -121,11 +164,38 @@ impl Computation {
         let (weights, depthwise) = match self {
             Self::Conv { weights, .. } | Self::Dense { weights, .. } => (weights, false),
             Self::Depthwise { weights, .. } => (weights, true),
-            Self::MaxPool { .. } | Self::AveragePool { .. } | Self::Add { .. } => return None,
+            _ => return None,
         };
         let channels = weights.bias.len();
         let per_channel = weights.values.len() / channels.max(1);
         Some((weights, move |at: usize| if depthwise { at % channels } else { at / per_channel }))
+    }
+}
+
+impl Computation {
+    /// How its output lies in a file.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Dense { .. } => Form::Flat,
+            Self::Lookup { .. } => Form::Input,
+            Self::Product { shape, .. } if shape[1..] != [1, 1] => Form::Planes,
+            Self::Add { other, .. } | Self::Product { other, .. } | Self::Concat { other, .. } => {
+                Form::Joined(*other)
+            }
+            Self::Recall { other, .. } => Form::Of(*other),
+            _ => Form::Planes,
+        }
+    }
+
+    /// The earlier layer whose output is read besides the input, or instead of it.
+    pub fn other(&self) -> Option<usize> {
+        match self {
+            Self::Add { other, .. }
+            | Self::Product { other, .. }
+            | Self::Concat { other, .. }
+            | Self::Recall { other, .. } => Some(*other),
+            _ => None,
+        }
     }
 }
 
@@ -153,15 +223,15 @@ impl QuantizedLayer {
         folded
     }
 
-    /// Multipliers of the rounding rule, per channel, or per count of padding taps in an average pool.
-    fn multipliers(&self, layer: usize) -> Result<Vec<i32>, QuantizeError> {
+    /// Factors of the rounding rule, per channel, or per count of padding taps in an average pool.
+    fn factors(&self) -> Vec<f64> {
         let (s_in, s_out) = (f64::from(self.input.scale), f64::from(self.output.scale));
-        let reals: Vec<f64> = match &self.computation {
-            Computation::MaxPool { .. } => Vec::new(),
-            Computation::Add { other_affine, .. } => {
+        match &self.computation {
+            Computation::Add { other_affine, .. } | Computation::Concat { other_affine, .. } => {
                 let largest = s_in.max(f64::from(other_affine.scale));
                 vec![largest / s_out / f64::from(FACTOR_ONE)]
             }
+            Computation::Product { other_affine, .. } => vec![s_in * f64::from(other_affine.scale) / s_out],
             Computation::AveragePool { window, .. } => {
                 let full = window.taps();
                 let padded = window.out_pixels() > 0 && smallest_count(window) < full;
@@ -174,9 +244,41 @@ impl QuantizedLayer {
                 }
                 None => Vec::new(),
             },
-        };
-        let multipliers = reals.into_iter().map(multiplier_from_real);
-        multipliers.collect::<Result<_, _>>().map_err(|source| QuantizeError::Multiplier { layer, source })
+        }
+    }
+
+    /// Multipliers for the factors, and the shift that the largest one needs.
+    fn multipliers(&self, layer: usize) -> Result<(Vec<i32>, u8), QuantizeError> {
+        let failed = |source| QuantizeError::Multiplier { layer, source };
+        let factors = self.factors();
+        let Some(largest) = factors.iter().copied().reduce(f64::max) else { return Ok((Vec::new(), 0)) };
+        let (_, shift) = shifted_multiplier(largest).map_err(failed)?;
+        let part = f64::from(1u32 << shift);
+        let multipliers = factors.into_iter().map(|factor| multiplier_from_real(factor / part));
+        Ok((multipliers.collect::<Result<_, _>>().map_err(failed)?, shift))
+    }
+
+    /// Answers of a function to all activations, `[256]` or `[channels][256]`; nothing for other layers.
+    fn tables(&self, layer: usize) -> Result<Vec<i8>, QuantizeError> {
+        let Computation::Lookup { shape, function } = &self.computation else { return Ok(Vec::new()) };
+        let channels = if function.is_per_channel() { shape[0] } else { 1 };
+        let mut tables = Vec::with_capacity(channels * TABLE_LEN);
+        for channel in 0..channels {
+            for x_q in i8::MIN..=i8::MAX {
+                let steps = f64::from(i32::from(x_q) - i32::from(self.input.zero_point));
+                let x = steps * f64::from(self.input.scale);
+                let y = function.value(x, channel);
+                if y.is_nan() {
+                    return Err(QuantizeError::Shape(format!(
+                        "layer {layer}: {} is not defined for {x}, which its input may round to",
+                        function.name()
+                    )));
+                }
+                let y_q = (y / f64::from(self.output.scale)).round_ties_even();
+                tables.push((y_q + f64::from(self.output.zero_point)).clamp(-128.0, 127.0) as i8);
+            }
+        }
+        Ok(tables)
     }
 }
 
@@ -224,9 +326,9 @@ impl QuantizedNetwork {
         let mut tables = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let is_last = index + 1 == self.layers.len();
-            let multipliers = if is_last { Vec::new() } else { layer.multipliers(index)? };
+            let (multipliers, shift) = if is_last { (Vec::new(), 0) } else { layer.multipliers(index)? };
             let bias = layer.folded_bias().into_iter().map(|bias| bias as i32).collect();
-            tables.push(Tables { bias, multipliers });
+            tables.push(Tables { bias, multipliers, shift, answers: layer.tables(index)? });
         }
         let network = FirmwareNetwork { quantized: self.clone(), tables };
         network.check().map_err(|error| QuantizeError::Shape(error.to_string()))?;
@@ -246,6 +348,8 @@ impl QuantizedNetwork {
 struct Tables {
     bias: Vec<i32>,
     multipliers: Vec<i32>,
+    shift: u8,
+    answers: Vec<i8>,
 }
 
 /// A quantized network with its tables, owning what the firmware's layers borrow.
@@ -307,8 +411,28 @@ impl FirmwareNetwork {
 
 fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
     let (min, max) = layer.clamp();
-    let requantization =
-        Requantization { multipliers: &tables.multipliers, zero_point: layer.output.zero_point, min, max };
+    let requantization = Requantization {
+        multipliers: &tables.multipliers,
+        shift: tables.shift,
+        zero_point: layer.output.zero_point,
+        min,
+        max,
+    };
+    let operands = |other_affine: &Affine| {
+        let largest = f64::from(layer.input.scale.max(other_affine.scale));
+        let factor = |affine: &Affine| {
+            let factor = f64::from(affine.scale) / largest * f64::from(FACTOR_ONE);
+            (factor.round() as i32).max(1)
+        };
+        Operands {
+            zero_points: [layer.input.zero_point, other_affine.zero_point],
+            factors: [factor(&layer.input), factor(other_affine)],
+            multiplier: tables.multipliers.first().copied().unwrap_or(0),
+            zero_point: layer.output.zero_point,
+            min,
+            max,
+        }
+    };
     let input_zero_point = layer.input.zero_point;
     let bias = &tables.bias[..];
     match &layer.computation {
@@ -338,23 +462,38 @@ fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
             input_zero_point,
             requantization,
         }),
-        Computation::Add { shape, other, other_affine } => {
-            let largest = f64::from(layer.input.scale.max(other_affine.scale));
-            let factor = |affine: &Affine| {
-                let factor = f64::from(affine.scale) / largest * f64::from(FACTOR_ONE);
-                (factor.round() as i32).max(1)
-            };
-            Layer::Add(Add {
-                len: shape.iter().product(),
-                channels: shape[0],
+        Computation::Add { shape, other, other_affine } => Layer::Add(Add {
+            len: shape.iter().product(),
+            channels: shape[0],
+            other: *other,
+            operands: operands(other_affine),
+        }),
+        Computation::Product { shape, other, other_affine, are_single } => Layer::Product(Product {
+            pixels: shape[1] * shape[2],
+            channels: shape[0],
+            other: *other,
+            are_single: *are_single,
+            zero_points: [input_zero_point, other_affine.zero_point],
+            multiplier: tables.multipliers.first().copied().unwrap_or(0),
+            shift: tables.shift,
+            zero_point: layer.output.zero_point,
+            min,
+            max,
+        }),
+        Computation::Concat { size, channels, other, other_affine, is_other_first } => {
+            Layer::Concat(Concat {
+                pixels: size.iter().product(),
+                channels: *channels,
                 other: *other,
-                zero_points: [input_zero_point, other_affine.zero_point],
-                factors: [factor(&layer.input), factor(other_affine)],
-                multiplier: tables.multipliers.first().copied().unwrap_or(0),
-                zero_point: requantization.zero_point,
-                min,
-                max,
+                is_other_first: *is_other_first,
+                operands: operands(other_affine),
             })
+        }
+        Computation::Recall { shape, other } => {
+            Layer::Recall(Recall { len: shape.iter().product(), channels: shape[0], other: *other })
+        }
+        Computation::Lookup { shape, .. } => {
+            Layer::Lookup(Lookup { len: shape.iter().product(), channels: shape[0], tables: &tables.answers })
         }
         Computation::Dense { input, out_features, weights } => Layer::Dense(Dense {
             in_features: input.iter().product(),

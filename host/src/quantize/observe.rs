@@ -5,7 +5,8 @@
 
 use crate::counter::Counter;
 use crate::dataset::Samples;
-use crate::onnx::float::FloatLayer;
+use crate::onnx::float::{FloatLayer, FloatOp};
+use crate::onnx::pointwise::Function;
 use crate::onnx::proto::{self, ModelProto};
 use crate::runtime::tract::TractModel;
 
@@ -34,9 +35,16 @@ pub fn observe(
     layers: &[FloatLayer],
     calibration: &Samples,
 ) -> Result<Vec<Range>, QuantizeError> {
-    let names: Vec<String> = layers.iter().map(|layer| layer.output.clone()).collect();
-    let hidden = &names[..names.len().saturating_sub(1)];
-    let exposed = proto::with_outputs(model, hidden, proto::FLOAT);
+    // What is only copied has no range of its own.
+    let is_copy = |layer: &FloatLayer| match &layer.op {
+        FloatOp::Recall { .. } => true,
+        FloatOp::Lookup { function, .. } => *function == Function::Input,
+        _ => false,
+    };
+    let hidden: Vec<usize> =
+        (0..layers.len().saturating_sub(1)).filter(|&index| !is_copy(&layers[index])).collect();
+    let names: Vec<String> = hidden.iter().map(|&index| layers[index].output.clone()).collect();
+    let exposed = proto::with_outputs(model, &names, proto::FLOAT);
     let failed = |error: anyhow::Error| QuantizeError::Calibration(format!("{error:#}"));
     let mut runner = TractModel::from_proto(&exposed).map_err(failed)?;
     // Output 0 is the logits, 1.. the hidden layers in order.
@@ -63,9 +71,11 @@ pub fn observe(
             values.iter().for_each(|&value| histogram.add(value));
         }
     }
-    let mut ranges: Vec<Range> = histograms.iter().map(Histogram::best_range).collect();
-    // The logits stay accumulators; their range is never used.
-    ranges.push(Range { low: 0.0, high: 1.0 });
+    // The logits stay accumulators; their range is never used, nor is a copy's.
+    let mut ranges = vec![Range { low: 0.0, high: 1.0 }; layers.len()];
+    for (&index, histogram) in hidden.iter().zip(&histograms) {
+        ranges[index] = histogram.best_range();
+    }
     Ok(ranges)
 }
 

@@ -52,7 +52,7 @@ impl Integer {
             let watched =
                 network.infer_watched(&quantized(image), &mut arena, &mut logits, |index, values| {
                     if self.watch {
-                        let channels = channels_of(network.layers()[index]);
+                        let channels = network.layers()[index].out_channels();
                         // ONNX's order: channel, height, width.
                         activations.push(swap_inner(values, values.len() / channels, channels));
                     }
@@ -76,29 +76,17 @@ pub fn layer_by_layer(network: &FirmwareNetwork, image: &[u8], activations: &[Ve
             let mut output = vec![0; layer.output_len()];
             let other = match layer.other().and_then(|other| Some((other, activations.get(other)?))) {
                 Some((other, theirs)) => {
-                    let channels = channels_of(network.layers()[other]);
+                    let channels = network.layers()[other].out_channels();
                     swap_inner(theirs, channels, theirs.len() / channels)
                 }
                 None => Vec::new(),
             };
             layer.run(&input, &other, &mut output);
-            let channels = channels_of(*layer);
+            let channels = layer.out_channels();
             let pixels = output.len() / channels;
             outputs.push(swap_inner(&output, pixels, channels));
             input = swap_inner(theirs, channels, pixels);
         }
         outputs
     })
-}
-
-fn channels_of(layer: firmware::nn::layer::Layer<'_>) -> usize {
-    use firmware::nn::layer::Layer;
-    match layer {
-        Layer::Conv2d(layer) => layer.out_channels,
-        Layer::DepthwiseConv2d(layer) => layer.channels,
-        Layer::Dense(layer) => layer.out_features,
-        Layer::MaxPool(layer) => layer.channels,
-        Layer::AveragePool(layer) => layer.channels,
-        Layer::Add(layer) => layer.channels,
-    }
 }
