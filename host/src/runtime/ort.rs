@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow};
 use ort::environment::Environment;
 use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
 use ort::value::Tensor;
 use prost::Message;
 use shared::input::InputShape;
@@ -18,6 +19,12 @@ pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// How to get ONNX Runtime, for messages.
 pub const HOW_TO_GET: &str = "python3 -m venv .venv && .venv/bin/pip install onnxruntime && export ORT_DYLIB_PATH=$(ls \"$PWD\"/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)";
+
+/// Option of a session: 1 keeps products of int8 in full on processors without VNNI, where ONNX Runtime else adds
+/// pairs of them with saturation to 16 bits.
+const PRECISION_MODE: &str = "session.x64quantprecision";
+/// `TensorProto.DataType` of bytes.
+const UINT8: i32 = 2;
 
 /// A process has one environment; a failure to load is remembered.
 static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
@@ -79,10 +86,21 @@ impl Ort {
         Self::load("ort-int8", model)
     }
 
+    /// Loads an int8 file as it is in a session with the options that a user has, but for [`PRECISION_MODE`].
+    ///
+    /// All graph optimizations are on: ONNX Runtime replaces the float operators by its own over codes.
+    ///
+    /// # Errors
+    /// As [`Ort::float`].
+    pub fn stock(model: &ModelProto) -> Result<Self> {
+        Self::load("ort-int8-stock", model)
+    }
+
     fn load(name: &'static str, model: &ModelProto) -> Result<Self> {
         let environment = environment()?;
         let build = || -> ort::Result<Session> {
-            Session::builder(environment)?.with_intra_threads(1)?.commit_from_memory(&model.encode_to_vec())
+            let builder = Session::builder(environment)?.with_intra_threads(1)?;
+            builder.with_config_entry(PRECISION_MODE, "1")?.commit_from_memory(&model.encode_to_vec())
         };
         let session =
             build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
@@ -110,5 +128,57 @@ impl Engine for Ort {
             activations.push(outputs[index].try_extract_tensor::<i8>().map_err(message)?.1.to_vec());
         }
         Ok(Answer { logits, activations })
+    }
+}
+
+/// ONNX Runtime over a file of any form, without graph optimizations: every node as the file says.
+pub struct RawOrt {
+    session: Session,
+    input: String,
+}
+
+impl RawOrt {
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// That the library is missing, or ONNX Runtime's message.
+    pub fn load(model: &ModelProto) -> Result<Self> {
+        let environment = environment()?;
+        let build = || -> ort::Result<Session> {
+            let builder = Session::builder(environment)?.with_intra_threads(1)?;
+            let builder = builder.with_optimization_level(GraphOptimizationLevel::Disable)?;
+            builder.with_config_entry(PRECISION_MODE, "1")?.commit_from_memory(&model.encode_to_vec())
+        };
+        let session =
+            build().map_err(|error| anyhow!("{error}")).context("ONNX Runtime cannot load the model")?;
+        let input = session.inputs().first().context("the file has no input")?.name().to_owned();
+        Ok(Self { session, input })
+    }
+
+    /// Runs one input; returns an output's values.
+    ///
+    /// * `element`: `TensorProto.DataType` of the input, float or uint8.
+    ///
+    /// # Errors
+    /// ONNX Runtime's message.
+    pub fn run(&mut self, dims: &[usize], values: Vec<f32>, element: i32, output: usize) -> Result<Vec<f32>> {
+        let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
+        let name = self.input.as_str();
+        let outputs = if element == UINT8 {
+            let bytes: Vec<u8> = values.into_iter().map(|value| value as u8).collect();
+            let input = Tensor::from_array((dims.to_vec(), bytes)).map_err(message)?;
+            self.session.run(ort::inputs![name => input]).map_err(message)?
+        } else {
+            let input = Tensor::from_array((dims.to_vec(), values)).map_err(message)?;
+            self.session.run(ort::inputs![name => input]).map_err(message)?
+        };
+        let output = &outputs[output];
+        if let Ok((_, codes)) = output.try_extract_tensor::<u8>() {
+            return Ok(codes.iter().map(|&code| f32::from(code)).collect());
+        }
+        if let Ok((_, codes)) = output.try_extract_tensor::<i8>() {
+            return Ok(codes.iter().map(|&code| f32::from(code)).collect());
+        }
+        Ok(output.try_extract_tensor::<f32>().map_err(message)?.1.to_vec())
     }
 }
