@@ -4,6 +4,7 @@
 //! the steps apart. Each run's logits are compared with the reference kernels on the desktop.
 
 pub mod boards;
+mod mlperf;
 pub mod networks;
 pub mod peers;
 

@@ -6,7 +6,7 @@
 //! | C, plain | conv 3×3 same 16 · 3×3/2 24 · 3×3 24 · 3×3/2 32 · 3×3 32 · mean · dense 10 | 2,596,928 |
 //! | D, separable | conv 3×3/2 16 · dw + 1×1 32 · dw/2 + 1×1 64 · dw + 1×1 64 · mean · dense 10 | 500,832 |
 //!
-//! ReLU after every convolution and hidden dense layer.
+//! ReLU after every convolution and hidden dense layer. Those of MLPerf Tiny are in [`super::mlperf`].
 
 use firmware::nn::window::Window;
 use rand::{Rng, SeedableRng};
@@ -14,32 +14,34 @@ use rand_chacha::ChaCha8Rng;
 use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
+use super::mlperf;
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use crate::task::Task;
 use crate::train::architecture::{Architecture, LayerSpec};
 
 /// Names of the networks.
-pub const NAMES: [&str; 3] = ["A", "C", "D"];
+pub const NAMES: [&str; 6] = ["A", "C", "D", "resnet-8", "ds-cnn", "mobilenet"];
 
 /// Grows a network layer by layer.
-struct Builder {
-    layers: Vec<QuantizedLayer>,
-    random: ChaCha8Rng,
-    side: usize,
-    channels: usize,
-    input: Affine,
+pub(super) struct Builder {
+    pub(super) layers: Vec<QuantizedLayer>,
+    pub(super) random: ChaCha8Rng,
+    /// Rows and columns.
+    pub(super) size: [usize; 2],
+    pub(super) channels: usize,
+    pub(super) input: Affine,
     /// Largest weight.
-    largest: i8,
+    pub(super) largest: i8,
 }
 
 impl Builder {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let input = Affine { scale: 1.0 / 255.0, zero_point: -128 };
         Self {
             layers: Vec::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
-            side: 28,
+            size: [28; 2],
             channels: 1,
             input,
             largest: 127,
@@ -47,7 +49,7 @@ impl Builder {
     }
 
     /// Random weights of `outputs` sums of `inputs` products each; the scale makes sums fill the range of int8.
-    fn weights(&mut self, outputs: usize, inputs: usize) -> (Weights, Affine) {
+    pub(super) fn weights(&mut self, outputs: usize, inputs: usize) -> (Weights, Affine) {
         let values =
             (0..outputs * inputs).map(|_| self.random.random_range(-self.largest..=self.largest)).collect();
         let bias = (0..outputs).map(|_| self.random.random_range(-20_000..=20_000)).collect();
@@ -57,51 +59,61 @@ impl Builder {
         (Weights { values, bias, scales: vec![scale; outputs] }, output)
     }
 
-    fn push(&mut self, computation: Computation, output: Affine, activation: Activation) {
+    pub(super) fn push(&mut self, computation: Computation, output: Affine, activation: Activation) {
         self.layers.push(QuantizedLayer { computation, input: self.input, output, activation });
         self.input = output;
     }
 
     fn window(&self, kernel: usize, stride: usize, pad: usize) -> Window {
-        Window::new([self.side; 2], [kernel; 2], [stride; 2], [pad; 4]).expect("the shapes are fixed")
+        Window::new(self.size, [kernel; 2], [stride; 2], [pad; 4]).expect("the shapes are fixed")
     }
 
-    fn conv(mut self, kernel: usize, stride: usize, pad: usize, out_channels: usize) -> Self {
+    pub(super) fn conv(self, kernel: usize, stride: usize, pad: usize, out_channels: usize) -> Self {
         let window = self.window(kernel, stride, pad);
+        self.conv_over(window, out_channels, Activation::Relu)
+    }
+
+    pub(super) fn conv_over(mut self, window: Window, out_channels: usize, activation: Activation) -> Self {
         let in_channels = self.channels;
-        let (weights, output) = self.weights(out_channels, kernel * kernel * in_channels);
-        self.push(Computation::Conv { window, in_channels, out_channels, weights }, output, Activation::Relu);
-        (self.side, self.channels) = (window.out_height, out_channels);
+        let (weights, output) = self.weights(out_channels, window.taps() * in_channels);
+        self.push(Computation::Conv { window, in_channels, out_channels, weights }, output, activation);
+        (self.size, self.channels) = ([window.out_height, window.out_width], out_channels);
         self
     }
 
-    fn depthwise(mut self, stride: usize) -> Self {
-        let (window, channels) = (self.window(3, stride, 1), self.channels);
+    pub(super) fn depthwise(self, stride: usize) -> Self {
+        let window = self.window(3, stride, 1);
+        self.depthwise_over(window)
+    }
+
+    pub(super) fn depthwise_over(mut self, window: Window) -> Self {
+        let channels = self.channels;
         let (weights, output) = self.weights(channels, 9);
         self.push(Computation::Depthwise { window, channels, weights }, output, Activation::Relu);
-        self.side = window.out_height;
+        self.size = [window.out_height, window.out_width];
         self
     }
 
     fn max_pool(mut self) -> Self {
         let (window, channels) = (self.window(2, 2, 0), self.channels);
         self.push(Computation::MaxPool { window, channels }, self.input, Activation::Linear);
-        self.side = window.out_height;
+        self.size = [window.out_height, window.out_width];
         self
     }
 
-    fn mean(mut self) -> Self {
-        let (window, channels) = (self.window(self.side, self.side, 0), self.channels);
+    pub(super) fn mean(mut self) -> Self {
+        let channels = self.channels;
+        let window = Window::new(self.size, self.size, [1; 2], [0; 4]).expect("no plane is empty");
         self.push(Computation::AveragePool { window, channels }, self.input, Activation::Linear);
-        self.side = 1;
+        self.size = [1; 2];
         self
     }
 
-    fn dense(mut self, out_features: usize, activation: Activation) -> Self {
-        let input = [self.channels, self.side, self.side];
+    pub(super) fn dense(mut self, out_features: usize, activation: Activation) -> Self {
+        let input = [self.channels, self.size[0], self.size[1]];
         let (weights, output) = self.weights(out_features, input.iter().product());
         self.push(Computation::Dense { input, out_features, weights }, output, activation);
-        (self.side, self.channels) = (1, out_features);
+        (self.size, self.channels) = ([1; 2], out_features);
         self
     }
 }
@@ -119,7 +131,7 @@ pub fn odd() -> QuantizedNetwork {
 /// A network that reads colour images of 37×37 and tells three classes apart, for tests.
 pub fn colour() -> QuantizedNetwork {
     let input = InputShape { height: 37, width: 37, channels: 3 };
-    let first = Builder { side: 37, channels: 3, ..Builder::new(5) }.conv(3, 1, 1, 8).max_pool();
+    let first = Builder { size: [37; 2], channels: 3, ..Builder::new(5) }.conv(3, 1, 1, 8).max_pool();
     let built = first.conv(3, 1, 1, 12).max_pool().conv(3, 1, 0, 16).dense(3, Activation::Linear);
     let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
     let task = Task { input, classes, preprocessing: Preprocessing::Square };
@@ -140,7 +152,7 @@ pub fn network(name: &str) -> Option<QuantizedNetwork> {
             let rest = first.depthwise(2).conv(1, 1, 0, 64).depthwise(1).conv(1, 1, 0, 64);
             rest.mean().dense(10, none)
         }
-        _ => return None,
+        _ => return mlperf::network(name),
     };
     Some(QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers })
 }
@@ -223,7 +235,14 @@ mod tests {
 
     #[test]
     fn macs_are_those_of_the_published_shapes() {
-        for (name, macs) in [("A", 735_808), ("C", 2_596_928), ("D", 500_832)] {
+        for (name, macs) in [
+            ("A", 735_808),
+            ("C", 2_596_928),
+            ("D", 500_832),
+            ("resnet-8", 12_501_632),
+            ("ds-cnn", 2_656_768),
+            ("mobilenet", 7_489_664),
+        ] {
             let firmware = network(name).unwrap().to_firmware().unwrap();
             assert_eq!(firmware.with_network(|network| network.macs()), macs, "{name}");
         }

@@ -232,7 +232,8 @@ fn find(name: &str) -> Result<(String, FirmwareNetwork, bool)> {
     }
     let dir = ModelDir::new(&PathBuf::from(name));
     if !dir.path().is_dir() {
-        let problem = format!("{name}: neither A, C, D nor a model; `host models` lists them");
+        let problem =
+            format!("{name}: neither {} nor a model; `host models` lists them", networks::NAMES.join(", "));
         return Err(anyhow!(Failure::Usage(problem)));
     }
     let network = dir.read_firmware().map_err(|error| error.context(shown(dir.path())))?;

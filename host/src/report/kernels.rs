@@ -19,7 +19,7 @@ pub struct Record {
 /// Counts of one network with one profile.
 #[derive(Debug, Deserialize)]
 pub struct Entry {
-    /// `A`, `C`, `D` or a model's name.
+    /// A benchmark network's or a model's name.
     pub name: String,
     /// Profile.
     pub profile: String,
