@@ -179,7 +179,7 @@ fn json_is_one_document_with_the_promised_keys() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["images"], 20);
     let engines = document["engines"].as_array().unwrap();
-    for name in ["tract-float", "tract-int8", "ort-float", "ort-int8", "integer"] {
+    for name in ["tract-float", "tract-int8", "ort-float", "ort-int8", "ort-int8-stock", "integer"] {
         assert!(engines.iter().any(|row| row["engine"] == name), "{name}");
     }
 }

@@ -21,7 +21,7 @@ fn quantized(reals: impl IntoIterator<Item = i32>) -> Vec<i8> {
 }
 
 fn rule(multipliers: &[i32]) -> Requantization<'_> {
-    Requantization { multipliers, zero_point: OUTPUT_ZERO, min: -128, max: 127 }
+    Requantization { multipliers, shift: 0, zero_point: OUTPUT_ZERO, min: -128, max: 127 }
 }
 
 /// ⌊real / 4 + ½⌋ + zero point.
@@ -191,7 +191,7 @@ fn relu_and_relu6_are_the_clamp() {
         out_features: 3,
         weights: &[-100, 1, 100],
         bias: &[0, 0, 0],
-        requantization: Requantization { multipliers: &[QUARTER; 3], zero_point: -10, min, max },
+        requantization: Requantization { multipliers: &[QUARTER; 3], shift: 0, zero_point: -10, min, max },
     };
     let mut output = [0; 3];
     scalar::dense(&layer(-10, 127), &[8], &mut output);

@@ -45,7 +45,7 @@ fn cut<T: Copy>(pool: &[T], count: usize, offset: usize) -> Vec<T> {
 }
 
 fn rule(multipliers: &[i32], zero_point: i8) -> Requantization<'_> {
-    Requantization { multipliers, zero_point, min: -128, max: 127 }
+    Requantization { multipliers, shift: 0, zero_point, min: -128, max: 127 }
 }
 
 proptest! {

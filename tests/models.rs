@@ -23,9 +23,10 @@ use support::{Need, fashion_mnist, have};
 
 /// The committed models, with the accuracy that none may fall below, and its bounds in bytes of weights and
 /// tables, multiply-accumulates and bytes of activations.
-const MODELS: [(&str, f64, [usize; 3]); 4] = [
+const MODELS: [(&str, f64, [usize; 3]); 5] = [
     ("nano", 0.925, [16 * 1024, 1_000_000, 4 * 1024]),
     ("small", 0.933, [32 * 1024, 2_000_000, 8 * 1024]),
+    ("small-robust", 0.933, [32 * 1024, 2_000_000, 8 * 1024]),
     ("flagship", 0.938, [64 * 1024, 4_000_000, 8 * 1024]),
     ("article", 0.91, [usize::MAX; 3]),
 ];
@@ -204,7 +205,7 @@ fn onnx_runtime_agrees_too() {
         return;
     }
     let report = verify(&committed("small"), "drawn", &drawn::samples(6, 20)).unwrap();
-    for engine in ["ort-float", "ort-int8"] {
+    for engine in ["ort-float", "ort-int8", "ort-int8-stock"] {
         let row = report.engines.iter().find(|row| row.engine == engine).unwrap();
         assert!(row.accuracy.is_some(), "{row:?}");
         assert!(row.max_lsb.unwrap_or(0) <= 1 && row.class_agreement.unwrap_or(1.0) >= 0.99, "{row:?}");

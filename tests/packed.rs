@@ -76,7 +76,13 @@ impl Values {
     }
 
     fn rule<'a>(&self, multipliers: &'a [i32]) -> Requantization<'a> {
-        Requantization { multipliers, zero_point: self.zero_point, min: self.clamp.0, max: self.clamp.1 }
+        Requantization {
+            multipliers,
+            shift: 0,
+            zero_point: self.zero_point,
+            min: self.clamp.0,
+            max: self.clamp.1,
+        }
     }
 
     fn output(&self) -> Output {
@@ -357,7 +363,7 @@ fn sums_at_their_bounds_stay_exact() {
     let (in_features, out_features) = (512, 8);
     let weights: Vec<i8> =
         (0..in_features * out_features).map(|at| if at % 1_024 < 512 { -127 } else { 127 }).collect();
-    let rule = Requantization { multipliers: &[], zero_point: 0, min: -128, max: 127 };
+    let rule = Requantization { multipliers: &[], shift: 0, zero_point: 0, min: -128, max: 127 };
     let bias = [0; 8];
     let layer = Dense { in_features, out_features, weights: &weights, bias: &bias, requantization: rule };
     let constants = pack::dense(&layer, true).unwrap();
@@ -373,7 +379,7 @@ fn weights_beyond_a_kernel_s_bound_are_refused_by_it() {
     let window = Window::new([7, 7], [7, 7], [1, 1], [0; 4]).unwrap();
     let weights = vec![127; 4 * 49 * 12];
     let multipliers = [1 << 20; 4];
-    let rule = Requantization { multipliers: &multipliers, zero_point: 0, min: -128, max: 127 };
+    let rule = Requantization { multipliers: &multipliers, shift: 0, zero_point: 0, min: -128, max: 127 };
     let mut layer = Conv2d {
         window,
         in_channels: 12,

@@ -101,11 +101,11 @@ fn what_the_float_reader_does_not_compute_it_refuses() {
     let mut pads = proto::ints("pads", &[0, 0, 0, 0]);
     pads.ints[0] = -1;
     nodes(&mut model)[pool].attribute.push(pads);
-    assert_refused(float::layers(&model, "x.onnx"), "does not fit");
+    assert_refused(float::layers(&model, "x.onnx"), "are not four sizes");
     let mut model = exported();
     let strides = nodes(&mut model)[0].attribute.iter_mut().find(|a| a.name == "strides").unwrap();
     strides.ints = vec![1 << 40, 1 << 40];
-    assert_refused(float::layers(&model, "x.onnx"), "does not fit");
+    assert_refused(float::layers(&model, "x.onnx"), "are not two sizes");
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn what_the_int8_reader_does_not_compute_it_refuses() {
         work(tensors.iter_mut().find(|tensor| tensor.name == name).unwrap());
         int8::read(&model, "x.onnx")
     };
-    assert_refused(change("layer0_weight_zero_point", &|tensor| tensor.raw_data[0] = 3), "zero point 0");
-    assert_refused(change("layer0_bias_zero_point", &|tensor| tensor.raw_data[0] = 3), "zero point 0");
-    assert_refused(change("layer0_bias_scale", &|tensor| tensor.raw_data[3] ^= 1), "bias scale");
+    assert_refused(change("layer0_weight_zero_point", &|tensor| tensor.raw_data[0] = 3), "layer0_weight");
+    assert_refused(change("layer0_bias_zero_point", &|tensor| tensor.raw_data[0] = 3), "layer0_bias");
+    assert_refused(change("layer0_bias_scale", &|tensor| tensor.raw_data[3] ^= 1), "layer0_bias");
 
     let edit = |op: &str, work: &dyn Fn(&mut NodeProto)| {
         let mut model = committed_int8();
@@ -135,10 +135,13 @@ fn what_the_int8_reader_does_not_compute_it_refuses() {
         work(&mut nodes(&mut model)[at]);
         int8::read(&model, "x.onnx")
     };
-    assert_refused(edit("Relu", &|node| node.op_type = "Clip".into()), "only Clip(0, 6)");
-    assert_refused(edit("Conv", &|node| node.attribute.push(proto::ints("dilations", &[2, 2]))), "dilations");
-    assert_refused(edit("MaxPool", &|node| node.input[0] = "image".into()), "does not continue the chain");
-    assert_refused(edit("Flatten", &|node| node.attribute[0].i = 0), "Flatten");
+    assert_refused(edit("Relu", &|node| node.op_type = "Clip".into()), "(Clip): its input is not quantized");
+    assert_refused(
+        edit("Conv", &|node| node.attribute.push(proto::ints("dilations", &[2, 2]))),
+        "does not fit",
+    );
+    assert_refused(edit("MaxPool", &|node| node.input[0] = "image".into()), "its input image");
+    assert_refused(edit("Flatten", &|node| node.attribute[0].i = 0), "do not fit");
 
     let mut model = committed_int8();
     model.graph.as_mut().unwrap().output[0].name = "input_x".into();

@@ -20,7 +20,7 @@ fn main() {
         return;
     }
     println!("\nskipped on this machine:");
-    for need in [Need::Data, Need::Emulator, Need::Ort] {
+    for need in Need::ALL {
         let tests: Vec<&str> =
             skipped.iter().filter(|(name, _)| name == need.name()).map(|(_, test)| test.as_str()).collect();
         if !tests.is_empty() {
@@ -28,5 +28,6 @@ fn main() {
             println!("    get it with: {}", need.remedy());
         }
     }
-    println!("REQUIRE=data,emulator,ort turns a skip into a failure.\n");
+    let names: Vec<&str> = Need::ALL.iter().map(|need| need.name()).collect();
+    println!("REQUIRE={} turns a skip into a failure.\n", names.join(","));
 }

@@ -1,6 +1,7 @@
 //! What a test needs beyond Rust, and how a test without it says so.
 #![allow(dead_code)]
 
+pub mod graphs;
 pub mod program;
 
 use std::path::PathBuf;
@@ -27,6 +28,29 @@ pub enum Need {
     Sklearn,
     /// The garment photographs.
     Photos,
+    /// ONNX Runtime's quantizer, beside scikit-learn.
+    Quantizer,
+    /// PyTorch with its exporter, in the Python that `TORCH_PYTHON` names.
+    Torch,
+}
+
+impl Need {
+    /// All there are.
+    pub const ALL: [Need; 8] = [
+        Need::Data,
+        Need::Emulator,
+        Need::Ort,
+        Need::Browser,
+        Need::Sklearn,
+        Need::Photos,
+        Need::Quantizer,
+        Need::Torch,
+    ];
+}
+
+/// The Python that has PyTorch.
+pub fn torch_python() -> PathBuf {
+    std::env::var_os("TORCH_PYTHON").map_or_else(python, PathBuf::from)
 }
 
 /// The Python that has what tests need: the project's own environment's, else the system's.
@@ -55,6 +79,8 @@ impl Need {
             Need::Browser => "browser",
             Need::Sklearn => "sklearn",
             Need::Photos => "photos",
+            Need::Quantizer => "quantizer",
+            Need::Torch => "torch",
         }
     }
 
@@ -69,6 +95,10 @@ impl Need {
                 "put clothing-dataset-small into data/garment-photos    (or set GARMENT_PHOTOS_DIR)"
             }
             Need::Sklearn => "python3 -m venv .venv && .venv/bin/pip install scikit-learn",
+            Need::Quantizer => "python3 -m venv .venv && .venv/bin/pip install onnxruntime onnx sympy",
+            Need::Torch => {
+                "python3 -m venv torch && torch/bin/pip install torch onnx onnxscript && export TORCH_PYTHON=$PWD/torch/bin/python"
+            }
         }
     }
 
@@ -86,6 +116,8 @@ impl Need {
             Need::Browser => runs("chromedriver".as_ref(), &["--version"]).err(),
             Need::Photos => photos_folder().err().map(|error| error.to_string()),
             Need::Sklearn => runs(&python(), &["-c", "import sklearn"]).err(),
+            Need::Quantizer => runs(&python(), &["-c", "import onnx, sympy, onnxruntime.quantization"]).err(),
+            Need::Torch => runs(&torch_python(), &["-c", "import torch, onnx, onnxscript"]).err(),
         }
     }
 }

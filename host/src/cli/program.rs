@@ -1,5 +1,6 @@
 //! What this program is called where it runs: examples and hints are typed as they are printed.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use clap::{Command, CommandFactory};
@@ -19,12 +20,17 @@ pub(super) fn name() -> &'static str {
 
 fn find_name() -> String {
     let Ok(exe) = std::env::current_exe() else { return IN_CLONE.into() };
-    // Cargo marks its target folder so that backups leave it out.
-    let is_in_place = exe.ancestors().any(|folder| folder.join("CACHEDIR.TAG").is_file());
     match exe.file_stem() {
-        Some(stem) if !is_in_place => stem.to_string_lossy().into_owned(),
+        Some(stem) if !is_in_place(&exe) => stem.to_string_lossy().into_owned(),
         _ => IN_CLONE.into(),
     }
+}
+
+/// Whether cargo built a program where it lies: in `deps`, as tests are, or beside it; an installed one has no such
+/// folder. The mark that cargo puts into its target folder isn't enough, since caches and backups drop it.
+fn is_in_place(exe: &Path) -> bool {
+    let Some(folder) = exe.parent() else { return false };
+    folder.file_name().is_some_and(|name| name == "deps") || folder.join("deps").is_dir()
 }
 
 /// The command line's description, with examples that can be typed.
@@ -71,6 +77,16 @@ mod tests {
             typed("run `host data fetch`; cargo run -p host -- train", "x"),
             "run `x data fetch`; cargo run -p host -- train"
         );
+    }
+
+    #[test]
+    fn what_cargo_built_in_place_is_told_from_what_it_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("debug/deps")).unwrap();
+        std::fs::create_dir_all(folder.path().join("bin")).unwrap();
+        assert!(is_in_place(&folder.path().join("debug/garments")));
+        assert!(is_in_place(&folder.path().join("debug/deps/host-0123")));
+        assert!(!is_in_place(&folder.path().join("bin/garments")));
     }
 
     #[test]
