@@ -26,7 +26,7 @@ use shared::preprocess::{Preprocessing, frame_to_input};
 use shared::protocol::{
     Content, MAX_REPLY, MAX_REQUEST, Piece, Receiver, Refusal, Reply, Request, emit, max_encoded,
 };
-use support::{Need, fashion_mnist, have};
+use support::{Need, fashion_mnist, have, noise};
 
 fn model(name: &str) -> ModelDir {
     ModelDir::new(&host::project_root().join("models").join(name))
@@ -201,10 +201,10 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
     if !have("every_kernel_gives_the_desktop_s_logits_on_the_chip", &[Need::Emulator]) {
         return;
     }
-    let samples = drawn::samples(31, 4);
     let networks = networks::NAMES.map(|name| (name, networks::network(name).unwrap()));
     for (name, network) in networks.into_iter().chain([("odd", networks::odd())]) {
         let network = network.to_firmware().unwrap();
+        let samples = noise(network.quantized().task.input, 3);
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
             let elf =

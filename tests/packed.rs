@@ -17,14 +17,13 @@ use firmware::nn::plan::{Operator, Overlap, Step};
 use firmware::nn::requantize::{Requantization, multiplier_from_real};
 use firmware::nn::window::Window;
 use host::bench::networks;
-use host::dataset::drawn;
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Options, Profile, pack};
 use host::quantize::network::FirmwareNetwork;
 use host::quantize::quantized;
 use proptest::prelude::*;
 use proptest::sample::select;
-use support::{Need, fashion_mnist, have};
+use support::{Need, fashion_mnist, have, noise};
 
 fn activation() -> impl Strategy<Value = i8> {
     prop_oneof![select(vec![-128i8, -127, -1, 0, 1, 127]), any::<i8>()]
@@ -422,8 +421,8 @@ fn whole_networks_planned_any_way_give_the_reference_s_logits() {
         networks::NAMES.map(|name| (name, networks::network(name).unwrap().to_firmware().unwrap()));
     let odd = [("odd", networks::odd().to_firmware().unwrap())];
     let models = ["small", "article"].map(|name| (name, committed(name)));
-    let samples = drawn::samples(11, 6);
     for (name, network) in networks.into_iter().chain(odd).chain(models) {
+        let samples = noise(network.quantized().task.input, 6);
         for plan in plans(&network) {
             for index in 0..samples.len() {
                 let image = quantized(samples.image(index));

@@ -138,12 +138,12 @@ fn what_the_int8_reader_does_not_compute_it_refuses() {
     assert_refused(edit("Relu", &|node| node.op_type = "Clip".into()), "(Clip): its input is not quantized");
     assert_refused(
         edit("Conv", &|node| node.attribute.push(proto::ints("dilations", &[2, 2]))),
-        "does not fit",
+        "do not fit",
     );
-    assert_refused(edit("MaxPool", &|node| node.input[0] = "image".into()), "its input image");
-    assert_refused(edit("Flatten", &|node| node.attribute[0].i = 0), "do not fit");
+    assert_refused(edit("MaxPool", &|node| node.input[0] = "image".into()), "its input is not quantized");
+    assert_refused(edit("Flatten", &|node| node.attribute[0].i = 0), "(Flatten): it is not as");
 
     let mut model = committed_int8();
     model.graph.as_mut().unwrap().output[0].name = "input_x".into();
-    assert_refused(int8::read(&model, "x.onnx"), "the outputs are");
+    assert_refused(int8::read(&model, "x.onnx"), "input_x is no dense layer's sums");
 }

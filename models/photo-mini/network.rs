@@ -4,7 +4,8 @@ use crate::bytes::{Aligned, of_words, part};
 use crate::nn::arena::Arena;
 #[allow(unused_imports)]
 use crate::nn::kernel::packed::{
-    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
+    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, spread::Columns,
+    winograd::WinogradConv,
 };
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;

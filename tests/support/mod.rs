@@ -7,11 +7,12 @@ pub mod program;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use host::dataset::Dataset;
 use host::dataset::locate::{load_official_offline, photos_folder};
+use host::dataset::{Dataset, Samples};
 use host::device::board::Board;
 use host::device::{build, emulator};
 use host::runtime::ort;
+use shared::input::InputShape;
 
 /// Something that a machine may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,4 +156,15 @@ pub fn have(test: &str, needs: &[Need]) -> bool {
         return false;
     }
     true
+}
+
+/// Pictures of random pixels.
+pub fn noise(shape: InputShape, count: usize) -> Samples {
+    let mut seed = 31u32;
+    let mut next = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    };
+    let pixels = (0..count * shape.len()).map(|_| next()).collect();
+    Samples { shape, pixels, labels: vec![0; count] }
 }

@@ -97,6 +97,9 @@ impl Step<'_> {
                     copy.copy_from_slice(image);
                 }
             }
+            Operator::Columns(columns) => {
+                columns.write(image, activations.get_mut(output..output + columns.len()).unwrap_or_default());
+            }
             Operator::Spread(pixels) => {
                 spread::spread(image, activations.get_mut(output..output + 4 * pixels).unwrap_or_default());
             }

@@ -41,7 +41,10 @@ impl ReportArgs {
             Answers::collect(&self.model, EngineName::Integer, &self.data, self.images, self.photos)?;
         let html = answers.html(self.seed)?.with_context(|| {
             let manifest = answers.dir.manifest_path();
-            format!("{}: no manifest to report on; make a model with `host train`", manifest.display())
+            format!(
+                "{}: no manifest to report on; models that `host train` made have one",
+                manifest.display()
+            )
         })?;
         let name = format!("{}.html", answers.dir.name());
         let out = self.out.unwrap_or_else(|| crate::project_root().join("target/report").join(name));

@@ -109,6 +109,7 @@ impl Generator {
         match operator {
             Operator::Copy(len) => format!("Operator::Copy({len})"),
             Operator::Spread(pixels) => format!("Operator::Spread({pixels})"),
+            Operator::Columns(columns) => format!("Operator::Columns({columns:?})"),
             Operator::Image(layer) => format!("Operator::Image({})", self.plane(layer)),
             Operator::Chain(layer) => format!(
                 "Operator::Chain(ChainConv {{\n    first: {},\n    second: {},\n    }})",
@@ -317,7 +318,8 @@ use crate::bytes::{Aligned, of_words, part};
 use crate::nn::arena::Arena;
 #[allow(unused_imports)]
 use crate::nn::kernel::packed::{
-    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, winograd::WinogradConv,
+    Output, chain::ChainConv, conv::PackedConv, dense::PackedDense, plane::PlaneConv, spread::Columns,
+    winograd::WinogradConv,
 };
 #[allow(unused_imports)]
 use crate::nn::kernel::routines::Packing;

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod identity;
 pub mod idx;
 pub mod locate;
+pub mod npy;
 pub mod photo;
 pub mod pictures;
 pub mod ppm;

@@ -5,11 +5,13 @@ use firmware::nn::kernel::packed::chain::ChainConv;
 use firmware::nn::kernel::packed::conv::PackedConv;
 use firmware::nn::kernel::packed::dense::PackedDense;
 use firmware::nn::kernel::packed::plane::PlaneConv;
+use firmware::nn::kernel::packed::spread::Columns;
 use firmware::nn::kernel::packed::winograd::WinogradConv;
 use firmware::nn::kernel::routines::{PLANE_WORDS, Packing};
 use firmware::nn::layer::{Conv2d, Dense, Layer, MaxPool};
 use firmware::nn::plan::Operator;
 use firmware::nn::requantize::Requantization;
+use firmware::nn::window::Window;
 
 use firmware::nn::ends::is_kept;
 
@@ -52,9 +54,8 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
         )
     };
     let conv = |layer: &Conv2d<'a>, constants, pool, packing| PackedConv {
-        window: layer.window,
-        // Three channels of an image are spread to four: see `spread`.
-        in_channels: if is_colour(choice.layer, layer) { 4 } else { layer.in_channels },
+        window: over_image(choice.layer, layer).map_or(layer.window, |(window, _)| window),
+        in_channels: over_image(choice.layer, layer).map_or(layer.in_channels, |(_, channels)| channels),
         out_channels: layer.out_channels,
         packing,
         constants,
@@ -65,6 +66,9 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
     match (choice.kernel, layer) {
         (Kernel::Copy, _) => {
             Operator::Copy(layers.first().map_or(last.in_features, |first| first.input_len()))
+        }
+        (Kernel::Spread, Some(Layer::Conv2d(layer))) if layer.in_channels == 1 => {
+            Operator::Columns(columns(&layer))
         }
         (Kernel::Spread, Some(layer)) => Operator::Spread(layer.input_len() / 3),
         (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
@@ -179,10 +183,14 @@ pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profil
                             add(at, Kernel::Chain { pool, packing }, both);
                         }
                     }
-                    let four = is_colour(at, conv).then(|| spread(conv.weights));
-                    let whole = match &four {
-                        Some(weights) => Conv2d { in_channels: 4, weights, ..*conv },
-                        None => *conv,
+                    // A gray image has a kernel of its own for 3×3.
+                    let over = over_image(at, conv).filter(|_| !has_packed);
+                    let filled = over.map(|(window, channels)| filled(conv, &window, channels));
+                    let whole = match (&over, &filled) {
+                        (Some((window, in_channels)), Some(weights)) => {
+                            Conv2d { window: *window, in_channels: *in_channels, weights, ..*conv }
+                        }
+                        _ => *conv,
                     };
                     for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
                         has_packed |=
@@ -230,14 +238,26 @@ fn has_one_kernel(layer: &Layer<'_>) -> bool {
     )
 }
 
-/// Whether a layer reads an image of three channels.
-fn is_colour(at: usize, layer: &Conv2d<'_>) -> bool {
-    at == 0 && layer.in_channels == 3
+/// Columns of the image for a layer that reads a gray one.
+fn columns(layer: &Conv2d<'_>) -> Columns {
+    Columns { window: layer.window, zero_point: layer.input_zero_point }
 }
 
-/// Weights for a fourth input channel that counts for nothing, behind every three.
-fn spread(weights: &[i8]) -> Vec<i8> {
-    weights.chunks(3).flat_map(|three| three.iter().copied().chain([0])).collect()
+/// Window and channels of a first layer over the image as it is copied: a colour image with a fourth channel, a gray
+/// one as columns.
+fn over_image(at: usize, layer: &Conv2d<'_>) -> Option<(Window, usize)> {
+    match (at, layer.in_channels) {
+        (0, 1) => Some((columns(layer).across(), columns(layer).depth())),
+        (0, 3) => Some((layer.window, 4)),
+        _ => None,
+    }
+}
+
+/// Weights with input channels that count for nothing behind those that are there.
+fn filled(layer: &Conv2d<'_>, window: &Window, channels: usize) -> Vec<i8> {
+    let own = layer.window.taps() * layer.in_channels / window.taps();
+    let positions = layer.weights.chunks(own);
+    positions.flat_map(|own| (0..channels).map(|at| own.get(at).copied().unwrap_or(0))).collect()
 }
 
 /// Whether a layer is 2×2 maximum pooling of stride 2 over what `conv` writes.
@@ -259,12 +279,9 @@ struct Partial {
 }
 
 /// The best chain: fewest instructions within the budget, or fewest bytes.
-///
-/// * `is_colour`: the image has three channels.
 pub(super) fn choose(
     candidates: &[&Candidate],
     layers: &[Layer<'_>],
-    is_colour: bool,
     options: Options,
 ) -> Result<Vec<Chosen>, PlanningError> {
     // The last dense layer counts as one.
@@ -300,7 +317,7 @@ pub(super) fn choose(
         best.kernels.into_iter().map(|index| candidates[index].chosen.clone()).collect();
     let before = match chosen.first().map(|first| first.kernel) {
         Some(Kernel::Image { .. } | Kernel::Chain { .. }) => None,
-        Some(Kernel::Conv { .. }) if is_colour => Some(Kernel::Spread),
+        Some(Kernel::Conv { .. }) if is_spread(layers) => Some(Kernel::Spread),
         _ => Some(Kernel::Copy),
     };
     if let Some(kernel) = before {
@@ -317,6 +334,11 @@ pub(super) fn choose(
     }
     let chosen = with_copies;
     Ok(chosen)
+}
+
+/// Whether the first layer reads an image that is copied in another form.
+fn is_spread(layers: &[Layer<'_>]) -> bool {
+    matches!(layers.first(), Some(Layer::Conv2d(first)) if over_image(0, first).is_some())
 }
 
 /// Drops chains that another beats in both instructions and bytes.

@@ -12,6 +12,7 @@ pub fn instructions(operator: &Operator<'_>) -> usize {
     match operator {
         Operator::Copy(len) => len + 16,
         Operator::Spread(pixels) => 8 * pixels + 16,
+        Operator::Columns(columns) => 6 * columns.len() + 16,
         Operator::Image(layer) => plane(layer, layer.window.in_pixels() * 3),
         Operator::Chain(layer) => {
             // A call a channel and row of outputs, and the last pixel of odd rows twice.

@@ -115,7 +115,7 @@ pub enum PlanningError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     Copy,
-    /// The image with a fourth channel.
+    /// The image with a fourth channel, or as columns.
     Spread,
     Image {
         pool: bool,
@@ -233,8 +233,7 @@ impl NetworkPlan {
         admitted: &[&Candidate],
     ) -> Result<Self, PlanningError> {
         let (layers, last) = network.layers();
-        let is_colour = network.quantized().task.input.channels == 3;
-        let chosen = choose(admitted, &layers, is_colour, options)?;
+        let chosen = choose(admitted, &layers, options)?;
         let rejected = chosen.iter().map(|choice| {
             let others = all
                 .iter()

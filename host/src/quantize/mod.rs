@@ -2,12 +2,13 @@
 //!
 //! Weights are int8, symmetric, per output channel (per tensor in the last layer, whose accumulators
 //! are the logits); activations int8, per tensor, asymmetric; biases int32. See [`network`] for the
-//! result and [`observe`] for the ranges.
+//! result, [`firmware`] for its tables and [`observe`] for the ranges.
 
+pub mod firmware;
 pub mod network;
 pub mod observe;
 
-use firmware::nn::requantize::MultiplierError;
+use ::firmware::nn::requantize::MultiplierError;
 use serde::{Deserialize, Serialize};
 use shared::preprocess::{INPUT_ZERO_POINT, quantize_pixels};
 use thiserror::Error;

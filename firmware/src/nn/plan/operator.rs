@@ -5,6 +5,7 @@ use crate::nn::kernel::packed::conv::PackedConv;
 use crate::nn::kernel::packed::dense::PackedDense;
 use crate::nn::kernel::packed::plane::PlaneConv;
 use crate::nn::kernel::packed::pool;
+use crate::nn::kernel::packed::spread::Columns;
 use crate::nn::kernel::packed::winograd::WinogradConv;
 use crate::nn::kernel::routines::Packing;
 use crate::nn::layer::{Add, AveragePool, Concat, Dense, Layer, Lookup, MaxPool, Product};
@@ -17,6 +18,8 @@ pub enum Operator<'a> {
     /// Copies an image of so many pixels with three channels into the arena with four, for kernels that read
     /// whole words; the fourth is black and meets weights of zero.
     Spread(usize),
+    /// Copies the pixels under each column of windows over a gray image into the arena.
+    Columns(Columns),
     /// 3×3 over the image, pooled or not.
     Image(PlaneConv<'a>),
     /// 3×3 over the image feeding a convolution through a line buffer, which is the step's input.
@@ -93,7 +96,11 @@ impl Operator<'_> {
     /// Returns the activations read from the arena.
     pub const fn input_len(&self) -> usize {
         match self {
-            Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) | Operator::Recall { .. } => 0,
+            Operator::Copy(_)
+            | Operator::Spread(_)
+            | Operator::Columns(_)
+            | Operator::Image(_)
+            | Operator::Recall { .. } => 0,
             Operator::Chain(layer) => layer.buffer_len(),
             Operator::Depthwise(layer) => layer.window.in_pixels() * layer.channels,
             Operator::Conv(layer) => layer.input_len(),
@@ -116,6 +123,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy(len) => *len,
             Operator::Spread(pixels) => 4 * *pixels,
+            Operator::Columns(columns) => columns.len(),
             Operator::Image(layer) | Operator::Depthwise(layer) => layer.output_len(),
             Operator::Chain(layer) => layer.second.output_len(),
             Operator::Conv(layer) => layer.output_len(),
@@ -150,6 +158,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy(_)
             | Operator::Spread(_)
+            | Operator::Columns(_)
             | Operator::Image(_)
             | Operator::Recall { .. }
             | Operator::Logits(_)
@@ -179,6 +188,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy(len) => *len > 0,
             Operator::Spread(pixels) => *pixels > 0,
+            Operator::Columns(columns) => !columns.is_empty(),
             Operator::Image(layer) => layer.fits_image(),
             Operator::Chain(layer) => layer.is_consistent(),
             // In place, no channel may outgrow its input.
@@ -210,7 +220,14 @@ impl Operator<'_> {
 
     /// Whether this is a first step.
     pub const fn reads_image(&self) -> bool {
-        matches!(self, Operator::Copy(_) | Operator::Spread(_) | Operator::Image(_) | Operator::Chain(_))
+        matches!(
+            self,
+            Operator::Copy(_)
+                | Operator::Spread(_)
+                | Operator::Columns(_)
+                | Operator::Image(_)
+                | Operator::Chain(_)
+        )
     }
 
     /// Returns the values of the network's input that a first step reads; 0 for any other step.
@@ -218,6 +235,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy(len) => *len,
             Operator::Spread(pixels) => 3 * *pixels,
+            Operator::Columns(columns) => columns.window.in_pixels(),
             Operator::Image(layer) => layer.window.in_pixels(),
             Operator::Chain(layer) => layer.first.window.in_pixels(),
             _ => 0,
@@ -254,6 +272,7 @@ impl Operator<'_> {
         match self {
             Operator::Copy(_) => "copy",
             Operator::Spread(_) => "copy 3→4",
+            Operator::Columns(_) => "copy columns",
             Operator::Image(layer) if layer.pool => "image 3×3 + pool",
             Operator::Image(_) => "image 3×3",
             Operator::Chain(layer) => match layer.second.packing {

@@ -21,9 +21,10 @@ use shared::preprocess::Preprocessing;
 use super::quantize::CALIBRATION_IMAGES;
 use super::train::input_shape;
 use super::{DataArgs, Failure, codegen, image_count, print_line, quantize, remark, shown};
-use crate::dataset::Dataset;
 use crate::dataset::identity::sha256_hex;
 use crate::dataset::locate::Pictures;
+use crate::dataset::npy;
+use crate::dataset::{Dataset, Kind};
 use crate::import::{self, Imported, InputRange, Options};
 use crate::model_dir::ModelDir;
 use crate::onnx::int8::{self, Foreign};
@@ -41,7 +42,8 @@ const RECORD_FILE: &str = "import.json";
 folded, dropped or added is said; the file as it came and the one written are compared on pictures, and so are float and int8.\n\n\
 Examples:\n  host import mine.onnx --out models/mine --data ../shared/data/fashion-mnist\n  \
 host import mine.onnx --out models/mine --data pictures --input-range 0.485,0.456,0.406/0.229,0.224,0.225\n  \
-host import mine.onnx --out models/mine --data pictures --labels shirt,shoe,hat --output logits"
+host import mine.onnx --out models/mine --data pictures --labels shirt,shoe,hat --output logits\n  \
+host import quantized.onnx --out models/mine --data pixels.npy"
 )]
 pub(super) struct ImportArgs {
     /// The ONNX file
@@ -171,8 +173,7 @@ impl ImportArgs {
         };
         reading.remarks().iter().for_each(|line| remark(format_args!("· {line}")));
         let input = reading.input();
-        let pictures = Pictures { shape: Some(input), for_training: false };
-        let dataset = self.data.load(pictures)?;
+        let dataset = self.pictures(input)?;
         if dataset.task.input != input {
             return Err(Failure::Usage(format!(
                 "{file}: it reads {input}, {} has {}; name a folder of pictures with --data FOLDER",
@@ -208,6 +209,18 @@ impl ImportArgs {
         print_line(shown(&self.out))?;
         remark(format_args!("next: cargo run -p host -- verify --model {}", shown(&self.out)));
         Ok(())
+    }
+
+    /// The data to calibrate on and to compare with.
+    fn pictures(&self, input: InputShape) -> Result<Dataset> {
+        let array = self.data.data.as_deref().filter(|path| path.extension().is_some_and(|ext| ext == "npy"));
+        let Some(path) = array else {
+            return Ok(self.data.load(Pictures { shape: Some(input), for_training: false })?);
+        };
+        let samples = npy::read(path, input)?;
+        // Pictures of no classes: the model's get numbers or the names given.
+        let task = Task { input, classes: Vec::new(), preprocessing: Preprocessing::Square };
+        Ok(Dataset::new(Kind::Custom, path.display().to_string(), task, samples.clone(), samples))
     }
 
     fn options(&self) -> Options {

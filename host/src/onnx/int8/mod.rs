@@ -8,12 +8,20 @@
 //! |---|---|
 //! | `write` | network → file |
 //! | `read` | file → network, those of other tools too |
-//! | `layers` | which node becomes what |
+//! | `layers` | which node becomes what; codes and what they stand for |
+//! | `windows` | convolutions, dense layers, pools |
+//! | `branches` | sums, products, joined channels, functions |
+//! | `codes` | operators over codes |
+//! | `list` | the graph's layers as a list |
 //! | `constants` | scales, zero points, weights, biases |
 
+mod branches;
+mod codes;
 mod constants;
 mod layers;
+mod list;
 mod read;
+mod windows;
 mod write;
 
 use super::proto::ModelProto;
