@@ -6,7 +6,7 @@
 //! | C, plain | conv 3×3 same 16 · 3×3/2 24 · 3×3 24 · 3×3/2 32 · 3×3 32 · mean · dense 10 | 2,596,928 |
 //! | D, separable | conv 3×3/2 16 · dw + 1×1 32 · dw/2 + 1×1 64 · dw + 1×1 64 · mean · dense 10 | 500,832 |
 //!
-//! ReLU after every convolution and hidden dense layer. Those of MLPerf Tiny are in [`super::mlperf`].
+//! ReLU after every convolution and hidden dense layer. Those of MLPerf Tiny are in `mlperf`.
 
 use firmware::nn::window::Window;
 use rand::{Rng, SeedableRng};

@@ -6,7 +6,7 @@
 //! | [`float`] | plain layers, and a float file of this project read as such |
 //! | [`order`] | layers of a graph → a list |
 //! | [`pointwise`] | functions of one activation |
-//! | [`write`] | plain layers → float ONNX |
+//! | [`mod@write`] | plain layers → float ONNX |
 //! | [`int8`] | quantized network ⇄ int8 ONNX in QDQ form |
 //!
 //! The float file is written by `train::export`; running files is `runtime`'s.

@@ -245,7 +245,7 @@ pub fn metadata(task: &Task) -> Vec<StringStringEntryProto> {
 /// Returns what a file with this input and so many logits classifies.
 ///
 /// That is what its metadata says. Without metadata, 28×28 gray images and ten classes are taken for
-/// Fashion-MNIST's; the classes of any other file get numbers, its frames [`Preprocessing::Square`].
+/// Fashion-MNIST's; the classes of any other file get numbers, its frames [`Square`](shared::preprocess::Preprocessing::Square).
 ///
 /// # Errors
 /// [`OnnxError::Unsupported`] where the metadata is damaged or says something else than the graph.

@@ -86,7 +86,7 @@ impl Ort {
         Self::load("ort-int8", model)
     }
 
-    /// Loads an int8 file as it is in a session with the options that a user has, but for [`PRECISION_MODE`].
+    /// Loads an int8 file as it is in a session with the options that a user has, but for `session.x64quantprecision`.
     ///
     /// All graph optimizations are on: ONNX Runtime replaces the float operators by its own over codes.
     ///
