@@ -204,7 +204,7 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
     let networks = networks::NAMES.map(|name| (name, networks::network(name).unwrap()));
     for (name, network) in networks.into_iter().chain([("odd", networks::odd())]) {
         let network = network.to_firmware().unwrap();
-        let samples = noise(network.quantized().task.input, 3);
+        let samples = noise(network.quantized().task.input, 3, 31);
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
             let elf =

@@ -5,7 +5,6 @@ mod support;
 
 use std::sync::Mutex;
 
-use host::dataset::Samples;
 use host::evaluate::verify::largest_layer_step;
 use host::import::compare::compare;
 use host::import::{InputRange, Options, import};
@@ -21,6 +20,7 @@ use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
 use shared::input::InputShape;
 use support::graphs::Net;
+use support::noise;
 
 /// Graphs tried unless `GRAPHS` says another number.
 const GRAPHS: u64 = 2_000;
@@ -296,17 +296,10 @@ fn graph(seed: u64) -> (ModelProto, InputShape) {
     (model, InputShape::new(height, width, channels).unwrap())
 }
 
-/// Random images.
-fn images(shape: InputShape, count: usize, seed: u64) -> Samples {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let pixels = (0..count * shape.len()).map(|_| rng.random_range(0..=255)).collect();
-    Samples { shape, pixels, labels: vec![0; count] }
-}
-
 /// Checks a graph in every engine; says what differs.
 fn check(seed: u64) -> Result<(), String> {
     let (model, shape) = graph(seed);
-    let samples = images(shape, 3, seed);
+    let samples = noise(shape, 3, seed as u32);
     let options = Options { range: InputRange::Unit, input: None, output: None };
     let imported = import(&model, "random", &options).map_err(|error| error.to_string())?;
     let task = Task { preprocessing: shared::preprocess::Preprocessing::Square, ..Task::numbered(shape, 10) };

@@ -422,7 +422,7 @@ fn whole_networks_planned_any_way_give_the_reference_s_logits() {
     let odd = [("odd", networks::odd().to_firmware().unwrap())];
     let models = ["small", "article"].map(|name| (name, committed(name)));
     for (name, network) in networks.into_iter().chain(odd).chain(models) {
-        let samples = noise(network.quantized().task.input, 6);
+        let samples = noise(network.quantized().task.input, 6, 31);
         for plan in plans(&network) {
             for index in 0..samples.len() {
                 let image = quantized(samples.image(index));

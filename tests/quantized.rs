@@ -115,8 +115,32 @@ fn what_is_not_quantized_is_refused_with_its_node() {
         },
         "ConvTranspose",
     );
+    // In the middle a softmax is no name for the logits.
+    refused(
+        &|graph| {
+            let relu = position(graph, "Relu");
+            graph.node[relu].op_type = "Softmax".into();
+        },
+        "Softmax",
+    );
+    refused(
+        &|graph| {
+            let conv = position(graph, "Conv");
+            graph.node[conv].attribute.push(proto::int("odd", 1));
+        },
+        "its attribute odd is not known",
+    );
     refused(&|graph| graph.output[0].name = "nowhere".into(), "nowhere does not depend on the input");
     refused(&|graph| graph.node[1].input[1] = "layer0_scale".into(), "is not that of its QuantizeLinear");
+}
+
+#[test]
+fn a_range_of_another_number_of_channels_is_refused() {
+    let path = host::project_root().join("models/nano/model.int8.onnx");
+    let model = proto::read(&path).unwrap();
+    let range = InputRange::Normalized { mean: vec![0.5; 3], deviation: vec![0.5; 3] };
+    let message = int8::read_foreign(&model, "theirs.onnx", &range).unwrap_err().to_string();
+    assert!(message.contains("--input-range has another number of channels"), "{message}");
 }
 
 #[test]

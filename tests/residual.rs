@@ -9,6 +9,7 @@ use host::device::client::Client;
 use host::device::emulator::Emulator;
 use host::evaluate::calibration::Confidence;
 use host::evaluate::verify::largest_layer_step;
+use host::onnx::branch::Join;
 use host::onnx::{float, int8, proto};
 use host::plan::{NetworkPlan, Options, Profile};
 use host::quantize::network::{Computation, QuantizedNetwork};
@@ -70,7 +71,7 @@ fn trained(rounding: bool) -> (QuantizedNetwork, proto::ModelProto, Samples) {
     let network = quantize_on(&dataset.task, &layers, &ranges, &trained.grids).unwrap();
     assert_eq!(trained.grids.len(), if rounding { layers.len() } else { 0 });
     let is_sum = |layer: &&host::quantize::network::QuantizedLayer| {
-        matches!(layer.computation, Computation::Add { .. })
+        matches!(layer.computation, Computation::Branch { join: Join::Add { .. }, .. })
     };
     assert_eq!(network.layers.iter().filter(is_sum).count(), 3);
     (network, model, dataset.test)

@@ -159,8 +159,7 @@ pub fn have(test: &str, needs: &[Need]) -> bool {
 }
 
 /// Pictures of random pixels.
-pub fn noise(shape: InputShape, count: usize) -> Samples {
-    let mut seed = 31u32;
+pub fn noise(shape: InputShape, count: usize, mut seed: u32) -> Samples {
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 24) as u8

@@ -14,6 +14,7 @@ use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
 use super::networks::Builder;
+use crate::onnx::branch::Join;
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Computation, QuantizedNetwork};
 use crate::task::Task;
@@ -61,13 +62,15 @@ fn block(builder: Builder, stride: usize, channels: usize) -> Builder {
     if stride > 1 || inputs != channels {
         other = second.layers.len() - 1;
         let recalled = second.layers[from].output;
-        let recall = Computation::Recall { shape: [inputs, size[0], size[1]], other: from };
+        let join = Join::Recall { shape: [inputs, size[0], size[1]] };
+        let recall = Computation::Branch { join, other: from, other_affine: recalled };
         second.push(recall, recalled, Activation::Linear);
         (second.size, second.channels) = (size, inputs);
         second = conv(second, 1, stride, channels, Activation::Linear);
     }
     let (other_affine, output) = (second.layers[other].output, second.input);
-    second.push(Computation::Add { shape, other, other_affine }, output, Activation::Relu);
+    let sum = Computation::Branch { join: Join::Add { shape }, other, other_affine };
+    second.push(sum, output, Activation::Relu);
     second
 }
 

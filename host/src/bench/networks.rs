@@ -15,6 +15,7 @@ use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
 use super::mlperf;
+use crate::onnx::branch::Join;
 use crate::onnx::float::Activation;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use crate::task::Task;
@@ -196,7 +197,7 @@ pub fn random(architecture: &Architecture, weight_bits: u32) -> Result<Quantized
                 builder.push(conv, output, relu);
                 let shape = [channels, height, width];
                 builder.push(
-                    Computation::Add { shape, other, other_affine: same },
+                    Computation::Branch { join: Join::Add { shape }, other, other_affine: same },
                     output,
                     Activation::Linear,
                 );

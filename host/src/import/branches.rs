@@ -6,6 +6,7 @@ use super::graph::Importer;
 use super::rearrange::at;
 use super::view::{Pending, View, gathered};
 use crate::onnx::OnnxError;
+use crate::onnx::branch::Join;
 use crate::onnx::float::FloatOp;
 use crate::onnx::pointwise::Function;
 use crate::onnx::proto::{self, NodeProto};
@@ -105,7 +106,7 @@ impl Importer<'_> {
         // What was computed last is read as it comes, the other one is kept.
         let (last, other) = (first.max(second), first.min(second));
         self.layers[other].is_shared = true;
-        let sum = self.push(FloatOp::Add { shape, other }, Some(last), shape);
+        let sum = self.push(FloatOp::Branch { join: Join::Add { shape }, other }, Some(last), shape);
         Ok(View { dims, map, ..sum })
     }
 
@@ -144,7 +145,11 @@ impl Importer<'_> {
         let (input, other) = (positions[0].max(positions[1]), positions[0].min(positions[1]));
         let are_single = [input, other].map(|at| !is_alike && is_single(self.layers[at].shape));
         self.layers[other].is_shared = true;
-        let product = self.push(FloatOp::Product { shape, other, are_single }, Some(input), shape);
+        let product = self.push(
+            FloatOp::Branch { join: Join::Product { shape, are_single }, other },
+            Some(input),
+            shape,
+        );
         Ok(View { dims, map, ..product })
     }
 
@@ -245,21 +250,12 @@ impl Importer<'_> {
     }
 
     /// Adds a layer that joins two; returns its position and channels.
-    fn joined(
-        &mut self,
-        (first, mine): (usize, usize),
-        (second, theirs): (usize, usize),
-        size: [usize; 2],
-    ) -> (usize, usize) {
-        self.layers[first].is_shared = true;
-        self.layers[second].is_shared = true;
-        // What was computed last is read as it comes.
-        let is_other_first = second > first;
-        let (input, other) = if is_other_first { (second, first) } else { (first, second) };
-        let channels = if is_other_first { [theirs, mine] } else { [mine, theirs] };
-        let op = FloatOp::Concat { size, channels, other, is_other_first };
-        let channels = mine + theirs;
-        self.push(op, Some(input), [channels, size[0], size[1]]);
+    fn joined(&mut self, first: (usize, usize), second: (usize, usize), size: [usize; 2]) -> (usize, usize) {
+        self.layers[first.0].is_shared = true;
+        self.layers[second.0].is_shared = true;
+        let (join, input, other) = Join::concat(size, first, second);
+        let channels = first.1 + second.1;
+        self.push(FloatOp::Branch { join, other }, Some(input), [channels, size[0], size[1]]);
         (self.layers.len() - 1, channels)
     }
 

@@ -170,7 +170,7 @@ impl Original {
     /// # Errors
     /// Where neither can run it.
     pub fn quantized(model: &ModelProto, input: InputShape, range: &InputRange) -> Result<Self> {
-        let feed = Feed::planes(model, input, range);
+        let feed = Feed::planes(model, input, range).map_err(anyhow::Error::msg)?;
         let engine = match RawOrt::load(model) {
             Ok(session) => Engine::Ort(Mutex::new(session)),
             Err(_) => Engine::Tract(Self::in_tract(model, &feed)?),

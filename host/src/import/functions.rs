@@ -4,6 +4,7 @@
 //! tensor and something computed from it element by element. Each such tensor remembers where it starts and
 //! what was done since; where two of them meet, their function of the common start becomes one table.
 
+use super::attributes::unsupported;
 use super::graph::Importer;
 use super::view::{View, broadcast};
 use crate::onnx::OnnxError;
@@ -72,9 +73,8 @@ impl Importer<'_> {
                 let by_channel = self.by_channel(view, &pairs, &values)?;
                 // Channels that the view leaves out get what others have: a zero might be divided by.
                 let other = by_channel.iter().flatten().next().copied().unwrap_or(0.0);
-                let values: Vec<f32> = by_channel.iter().map(|value| value.unwrap_or(other) as f32).collect();
-                let is_one = values.iter().all(|value| *value == values[0]);
-                Some(Function::Constant(if is_one { values[..1].to_vec() } else { values }))
+                let values = by_channel.iter().map(|value| value.unwrap_or(other) as f32);
+                Some(Function::by_channel(values.collect()))
             }
             None => match root {
                 Some(root) => {
@@ -100,7 +100,7 @@ impl Importer<'_> {
         match Function::of_node(node, arguments) {
             Some(Ok(function)) => Ok(self.lookup(view, function)),
             Some(Err(problem)) => self.refuse(node, problem),
-            None => self.refuse(node, super::layers::unsupported(&node.op_type)),
+            None => self.refuse(node, unsupported(&node.op_type)),
         }
     }
 

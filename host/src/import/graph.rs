@@ -63,16 +63,8 @@ pub fn import(model: &ModelProto, file: &str, options: &Options) -> Result<Impor
     let graph =
         model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
     let mut importer = Importer::new(graph, file)?;
-    let opset = model.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
-    match opset.map(|set| set.version) {
-        Some(version) if OPSETS.contains(&version) => {}
-        version => {
-            let told = version.map_or("none".into(), |version| version.to_string());
-            return importer.refuse_at(
-                "the operator set",
-                format!("it is {told}; export with opset {} to {}", OPSETS.start(), OPSETS.end()),
-            );
-        }
+    if let Err(problem) = check_opset(model) {
+        return importer.refuse_at("the operator set", problem);
     }
     let (input, feed) = importer.begin(graph, options)?;
     if graph.node.len() > MOST_NODES {
@@ -428,7 +420,7 @@ impl<'a> Importer<'a> {
 }
 
 /// Tensors that are the graph's output, but for a name or a shape.
-fn ends(graph: &GraphProto) -> HashSet<&str> {
+pub(crate) fn ends(graph: &GraphProto) -> HashSet<&str> {
     let mut ends: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
     for node in graph.node.iter().rev().filter(|node| MOVES.contains(&node.op_type.as_str())) {
         if let (Some(input), true) =
@@ -438,4 +430,19 @@ fn ends(graph: &GraphProto) -> HashSet<&str> {
         }
     }
     ends
+}
+
+/// Refuses operator sets whose meaning is not known here.
+///
+/// # Errors
+/// Which one it is.
+pub(crate) fn check_opset(model: &ModelProto) -> Result<(), String> {
+    let opset = model.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+    match opset.map(|set| set.version) {
+        Some(version) if OPSETS.contains(&version) => Ok(()),
+        version => {
+            let told = version.map_or("none".into(), |version| version.to_string());
+            Err(format!("it is {told}; export with opset {} to {}", OPSETS.start(), OPSETS.end()))
+        }
+    }
 }

@@ -51,23 +51,11 @@ impl<'a> Importer<'a> {
                 ),
             );
         };
-        let (scale, shift) = match &options.range {
-            InputRange::Unit if tensor.elem_type == 2 => (vec![255.0], vec![0.0]),
-            InputRange::Unit => (vec![1.0], vec![0.0]),
-            InputRange::Bytes => (vec![255.0], vec![0.0]),
-            InputRange::Normalized { mean, deviation } => (
-                deviation.iter().map(|deviation| 1.0 / deviation).collect(),
-                mean.iter().zip(deviation).map(|(mean, deviation)| -mean / deviation).collect(),
-            ),
+        let range = match options.range {
+            InputRange::Unit if tensor.elem_type == proto::UINT8 => &InputRange::Bytes,
+            ref range => range,
         };
-        let spread = |values: Vec<f64>| match values[..] {
-            [one] => Some(vec![one; shape.channels]),
-            _ => (values.len() == shape.channels).then_some(values),
-        };
-        let (Some(scale), Some(shift)) = (spread(scale), spread(shift)) else {
-            return self
-                .refuse_at(&what, format!("--input-range has another number of channels than {shape}"));
-        };
+        let (scale, shift) = range.over(shape).or_else(|problem| self.refuse_at(&what, problem))?;
         self.input = [shape.channels, shape.height, shape.width];
         let affine = Affine { scale: scale.clone(), shift: shift.clone() };
         let view = View {

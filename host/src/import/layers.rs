@@ -1,5 +1,6 @@
 //! Nodes that become layers, and what is folded into layers.
 
+use super::attributes::check_attributes;
 use super::geometry::check_size;
 use super::graph::{Built, Importer};
 use super::rearrange::list;
@@ -12,84 +13,10 @@ use crate::onnx::proto::{self, NodeProto};
 /// Most outputs of a dense layer; a microcontroller holds far fewer.
 const MOST_OUTPUTS: usize = 4_096;
 
-/// Attributes of a node that its reader uses or that change nothing.
-const ATTRIBUTES: [(&str, &[&str]); 61] = [
-    ("Identity", &[]),
-    ("Dropout", &["ratio", "seed"]),
-    ("Cast", &["to", "saturate", "round_mode"]),
-    ("Reshape", &["allowzero", "shape"]),
-    ("Flatten", &["axis"]),
-    ("Squeeze", &["axes"]),
-    ("Unsqueeze", &["axes"]),
-    ("Transpose", &["perm"]),
-    ("Gather", &["axis"]),
-    ("Slice", &["axes", "starts", "ends"]),
-    ("Conv", &["kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"]),
-    ("MaxPool", &["kernel_shape", "strides", "pads", "dilations", "ceil_mode", "auto_pad", "storage_order"]),
-    (
-        "AveragePool",
-        &["kernel_shape", "strides", "pads", "dilations", "ceil_mode", "auto_pad", "count_include_pad"],
-    ),
-    ("GlobalAveragePool", &[]),
-    ("GlobalMaxPool", &[]),
-    ("ReduceMean", &["axes", "keepdims", "noop_with_empty_axes"]),
-    ("ReduceMax", &["axes", "keepdims", "noop_with_empty_axes"]),
-    ("Gemm", &["alpha", "beta", "transA", "transB"]),
-    ("MatMul", &[]),
-    ("BatchNormalization", &["epsilon", "momentum", "training_mode", "spatial"]),
-    ("Add", &[]),
-    ("Sum", &[]),
-    ("Sub", &[]),
-    ("Mul", &[]),
-    ("Div", &[]),
-    ("Neg", &[]),
-    ("Relu", &[]),
-    ("Clip", &["min", "max"]),
-    ("HardSigmoid", &["alpha", "beta"]),
-    ("Pad", &["mode", "pads", "value"]),
-    ("Softmax", &["axis"]),
-    ("LogSoftmax", &["axis"]),
-    ("Sigmoid", &[]),
-    ("Concat", &["axis"]),
-    ("Split", &["axis", "split", "num_outputs"]),
-    ("Greater", &[]),
-    ("GreaterOrEqual", &[]),
-    ("Less", &[]),
-    ("LessOrEqual", &[]),
-    ("Where", &[]),
-    ("Min", &[]),
-    ("Max", &[]),
-    ("Pow", &[]),
-    ("Abs", &[]),
-    ("Exp", &[]),
-    ("Log", &[]),
-    ("Sqrt", &[]),
-    ("Reciprocal", &[]),
-    ("Erf", &[]),
-    ("Tanh", &[]),
-    ("Softplus", &[]),
-    ("Softsign", &[]),
-    ("PRelu", &[]),
-    ("LeakyRelu", &["alpha"]),
-    ("Elu", &["alpha"]),
-    ("Celu", &["alpha"]),
-    ("Selu", &["alpha", "gamma"]),
-    ("HardSwish", &[]),
-    ("Swish", &["alpha"]),
-    ("Mish", &[]),
-    ("Gelu", &["approximate"]),
-];
-
 impl Importer<'_> {
     /// Refuses unknown operators and attributes that no reader uses.
     pub(super) fn check_attributes(&self, node: &NodeProto) -> Result<(), OnnxError> {
-        let Some((_, known)) = ATTRIBUTES.iter().find(|(op, _)| *op == node.op_type) else {
-            return self.refuse(node, unsupported(&node.op_type));
-        };
-        if let Some(odd) = node.attribute.iter().find(|attribute| !known.contains(&attribute.name.as_str())) {
-            return self.refuse(node, format!("its attribute {} is not known", odd.name));
-        }
-        Ok(())
+        check_attributes(node).or_else(|problem| self.refuse(node, problem))
     }
 
     /// The view that a node yields.
@@ -273,26 +200,4 @@ impl Importer<'_> {
 
 pub(super) fn name_of(node: &NodeProto) -> &str {
     if node.name.is_empty() { &node.op_type } else { &node.name }
-}
-
-/// What to do about an operator.
-pub(super) fn unsupported(op: &str) -> String {
-    let instead = match op {
-        "QuantizeLinear"
-        | "DequantizeLinear"
-        | "QLinearConv"
-        | "QLinearMatMul"
-        | "ConvInteger"
-        | "MatMulInteger"
-        | "DynamicQuantizeLinear" => {
-            ": the file is quantized already; import the float file that it was made of"
-        }
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LRN" => {
-            "; use batch normalization"
-        }
-        "Resize" | "Upsample" | "ConvTranspose" => "; classifiers need none",
-        "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => "; export a network without control flow",
-        _ => "",
-    };
-    format!("the operator {op} is not supported{instead}")
 }

@@ -2,6 +2,7 @@
 
 use super::graph::{Built, Importer};
 use crate::onnx::OnnxError;
+use crate::onnx::branch::Join;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
 use crate::onnx::order::{self, Order, Placed, Reads};
 use crate::onnx::pointwise::Function;
@@ -21,7 +22,7 @@ impl Importer<'_> {
                 }
                 Placed::Recall { .. } => {
                     let other = order.positions[at].unwrap_or_default();
-                    (FloatOp::Recall { shape: layer.shape, other }, Activation::Linear)
+                    (FloatOp::Branch { join: Join::Recall { shape: layer.shape }, other }, Activation::Linear)
                 }
             };
             if let (Some(remark), Placed::Layer { .. }) = (layer.remark, entry) {
@@ -91,7 +92,7 @@ impl Importer<'_> {
 }
 
 fn set_other(op: &mut FloatOp, work: impl Fn(&mut usize)) {
-    if let FloatOp::Add { other, .. } | FloatOp::Product { other, .. } | FloatOp::Concat { other, .. } = op {
+    if let FloatOp::Branch { other, .. } = op {
         work(other);
     }
 }
@@ -102,27 +103,12 @@ fn reads(layers: &[Built]) -> Vec<Reads> {
 
 /// The operation with its other operand's position in the list; both change places where `is_swapped`.
 fn with_operands(op: &FloatOp, is_swapped: bool, input: Option<usize>, order: &Order) -> FloatOp {
-    let mut op = op.clone();
-    let kept = |other: usize| {
-        let in_graph = if is_swapped { input.unwrap_or(other) } else { other };
-        order.positions[in_graph].unwrap_or_default()
-    };
-    match &mut op {
-        FloatOp::Add { other, .. } => *other = kept(*other),
-        FloatOp::Product { other, are_single, .. } => {
-            *other = kept(*other);
-            if is_swapped {
-                are_single.swap(0, 1);
-            }
+    let position = |in_graph: usize| order.positions[in_graph].unwrap_or_default();
+    match op {
+        FloatOp::Branch { join, other } if is_swapped => {
+            FloatOp::Branch { join: join.swapped(), other: position(input.unwrap_or(*other)) }
         }
-        FloatOp::Concat { other, channels, is_other_first, .. } => {
-            *other = kept(*other);
-            if is_swapped {
-                channels.swap(0, 1);
-                *is_other_first = !*is_other_first;
-            }
-        }
-        _ => {}
+        FloatOp::Branch { join, other } => FloatOp::Branch { join: *join, other: position(*other) },
+        plain => plain.clone(),
     }
-    op
 }

@@ -5,7 +5,8 @@
 //! | [`graph`] | the walk over the nodes, the graph's output |
 //! | `input` | the graph's input: which image it is, in which order and range |
 //! | `layers` | which node becomes what; dense layers, ends |
-//! | `branches` | sums, joined channels |
+//! | `attributes` | operators and attributes that are read |
+//! | `branches` | sums, products, joined channels |
 //! | `functions` | functions of one activation |
 //! | `list` | the graph's layers as a list |
 //! | `geometry` | attributes of whatever slides |
@@ -23,6 +24,7 @@
 //! version to the next, and it forgets the names that an error must tell. So tract runs both files, as the
 //! judge, and the graph is read here.
 
+pub(crate) mod attributes;
 mod branches;
 pub mod compare;
 pub(crate) mod fold;
@@ -47,9 +49,6 @@ use crate::onnx::proto::{self, ModelProto};
 pub use graph::{import, read};
 pub use view::Head;
 
-/// `TensorProto.DataType` of bytes.
-const UINT8: i32 = 2;
-
 /// What the numbers are that a network expects for a pixel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InputRange {
@@ -64,6 +63,29 @@ pub enum InputRange {
         /// Deviations, not 0.
         deviation: Vec<f64>,
     },
+}
+
+impl InputRange {
+    /// Scale and shift of pixel / 255, one a channel.
+    ///
+    /// # Errors
+    /// That the range has another number of channels than the image.
+    pub(crate) fn over(&self, shape: InputShape) -> Result<(Vec<f64>, Vec<f64>), String> {
+        let (scale, shift) = match self {
+            Self::Unit => (vec![1.0], vec![0.0]),
+            Self::Bytes => (vec![255.0], vec![0.0]),
+            Self::Normalized { mean, deviation } => (
+                deviation.iter().map(|deviation| 1.0 / deviation).collect(),
+                mean.iter().zip(deviation).map(|(mean, deviation)| -mean / deviation).collect(),
+            ),
+        };
+        let spread = |values: Vec<f64>| match values[..] {
+            [one] => Some(vec![one; shape.channels]),
+            _ => (values.len() == shape.channels).then_some(values),
+        };
+        let both = spread(scale).zip(spread(shift));
+        both.ok_or(format!("--input-range has another number of channels than {shape}"))
+    }
 }
 
 /// What a file does not say itself.
@@ -121,28 +143,15 @@ pub struct Feed {
 
 impl Feed {
     /// Planes `[1][channels][height][width]`, as they are.
-    fn planes(model: &ModelProto, input: InputShape, range: &InputRange) -> Self {
-        let each = |of: &dyn Fn(usize) -> f64| (0..input.channels).map(of).collect();
-        let (scale, shift) = match range {
-            InputRange::Unit => (each(&|_| 1.0), each(&|_| 0.0)),
-            InputRange::Bytes => (each(&|_| 255.0), each(&|_| 0.0)),
-            InputRange::Normalized { mean, deviation } => {
-                let at = |values: &[f64], channel: usize| values[if values.len() == 1 { 0 } else { channel }];
-                (
-                    each(&|channel| 1.0 / at(deviation, channel)),
-                    each(&|channel| -at(mean, channel) / at(deviation, channel)),
-                )
-            }
-        };
-        let input_type = |graph| proto::input_of_type(graph, &[proto::FLOAT, UINT8], "").ok();
+    ///
+    /// # Errors
+    /// As [`InputRange::over`].
+    fn planes(model: &ModelProto, input: InputShape, range: &InputRange) -> Result<Self, String> {
+        let (scale, shift) = range.over(input)?;
+        let input_type = |graph| proto::input_of_type(graph, &[proto::FLOAT, proto::UINT8], "").ok();
         let element = model.graph.as_ref().and_then(input_type).map_or(proto::FLOAT, |(.., element)| element);
-        Self {
-            dims: vec![1, input.channels, input.height, input.width],
-            map: (0..input.len()).collect(),
-            scale,
-            shift,
-            element,
-        }
+        let dims = vec![1, input.channels, input.height, input.width];
+        Ok(Self { dims, map: (0..input.len()).collect(), scale, shift, element })
     }
 }
 

@@ -6,6 +6,7 @@ use super::depthwise;
 use super::graph::Importer;
 use super::view::{Affine, View, broadcast};
 use crate::onnx::OnnxError;
+use crate::onnx::branch::Join;
 use crate::onnx::float::{Activation, FloatOp};
 use crate::onnx::proto::{self, NodeProto};
 
@@ -187,7 +188,9 @@ impl Importer<'_> {
         layer.activation != Activation::Linear
             || match layer.op {
                 FloatOp::MaxPool { .. } | FloatOp::AveragePool { .. } => self.is_positive(layer.input),
-                FloatOp::Add { other, .. } => self.is_positive(layer.input) && self.is_positive(Some(other)),
+                FloatOp::Branch { join: Join::Add { .. }, other } => {
+                    self.is_positive(layer.input) && self.is_positive(Some(other))
+                }
                 _ => false,
             }
     }

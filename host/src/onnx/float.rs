@@ -3,6 +3,7 @@
 use firmware::nn::window::Window;
 
 use super::OnnxError;
+use super::branch::Join;
 use super::order::Form;
 use super::pointwise::Function;
 use super::proto::{self, ModelProto};
@@ -63,37 +64,10 @@ pub enum FloatOp {
         /// Channels.
         channels: usize,
     },
-    /// Sum of the layer's input and of an earlier layer's output.
-    Add {
-        /// Shape of all three, `[channels, height, width]`.
-        shape: [usize; 3],
-        /// Position of the earlier layer.
-        other: usize,
-    },
-    /// Product of the layer's input and of an earlier layer's output.
-    Product {
-        /// Shape of the output, `[channels, height, width]`.
-        shape: [usize; 3],
-        /// Position of the earlier layer.
-        other: usize,
-        /// Whether the input, the other one has one value a channel.
-        are_single: [bool; 2],
-    },
-    /// Channels of the layer's input and of an earlier layer's output, side by side.
-    Concat {
-        /// Rows and columns of all three.
-        size: [usize; 2],
-        /// Channels of the input, of the other one.
-        channels: [usize; 2],
-        /// Position of the earlier layer.
-        other: usize,
-        /// Whether its channels come first.
-        is_other_first: bool,
-    },
-    /// An earlier layer's output instead of the input: another branch begins.
-    Recall {
-        /// Shape, `[channels, height, width]`.
-        shape: [usize; 3],
+    /// Something of the layer's input and of an earlier layer's output.
+    Branch {
+        /// What.
+        join: Join,
         /// Position of the earlier layer.
         other: usize,
     },
@@ -123,11 +97,7 @@ impl FloatOp {
         match self {
             Self::Dense { .. } => Form::Flat,
             Self::Lookup { .. } => Form::Input,
-            Self::Product { shape, .. } if shape[1..] != [1, 1] => Form::Planes,
-            Self::Add { other, .. } | Self::Product { other, .. } | Self::Concat { other, .. } => {
-                Form::Joined(*other)
-            }
-            Self::Recall { other, .. } => Form::Of(*other),
+            Self::Branch { join, other } => join.form(*other),
             _ => Form::Planes,
         }
     }
@@ -135,10 +105,7 @@ impl FloatOp {
     /// The earlier layer whose output is read besides the input, or instead of it.
     pub fn other(&self) -> Option<usize> {
         match self {
-            Self::Add { other, .. }
-            | Self::Product { other, .. }
-            | Self::Concat { other, .. }
-            | Self::Recall { other, .. } => Some(*other),
+            Self::Branch { other, .. } => Some(*other),
             _ => None,
         }
     }

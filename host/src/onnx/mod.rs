@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`proto`] | protobuf types and small helpers over them |
 //! | [`float`] | plain layers, and a float file of this project read as such |
+//! | [`branch`] | how a layer reads an earlier layer's output |
 //! | [`order`] | layers of a graph → a list |
 //! | [`pointwise`] | functions of one activation |
 //! | [`mod@write`] | plain layers → float ONNX |
@@ -11,6 +12,7 @@
 //!
 //! The float file is written by `train::export`; running files is `runtime`'s.
 
+pub mod branch;
 pub mod float;
 pub mod int8;
 pub mod order;

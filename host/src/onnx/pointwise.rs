@@ -93,6 +93,14 @@ impl Function {
         Self::Constant(vec![value as f32])
     }
 
+    /// A constant of one value a channel, or of one where they are equal.
+    pub fn by_channel(mut values: Vec<f32>) -> Self {
+        if values.iter().all(|&value| value == values[0]) {
+            values.truncate(1);
+        }
+        Self::Constant(values)
+    }
+
     fn of<const N: usize>(op: Op, arguments: [Function; N]) -> Self {
         Self::Of(op, arguments.into())
     }
@@ -226,11 +234,7 @@ impl Function {
 
     /// `scale · function + shift`, by channel.
     pub fn scaled(self, scale: &[f64], shift: &[f64]) -> Self {
-        let constant = |values: &[f64]| {
-            let singles: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            let is_one = singles.iter().all(|&value| value == singles[0]);
-            Self::Constant(if is_one { singles[..1].to_vec() } else { singles })
-        };
+        let constant = |values: &[f64]| Self::by_channel(values.iter().map(|&value| value as f32).collect());
         let mut scaled = self;
         if scale.iter().any(|&scale| scale != 1.0) {
             scaled = Self::of(Op::Mul, [scaled, constant(scale)]);

@@ -2,6 +2,7 @@
 
 use firmware::nn::window::Window;
 
+use super::branch::Join;
 use super::float::{Activation, FloatLayer, FloatOp};
 use super::order::{self, Reshaping, flatness};
 use super::pointwise::{Emit, Function};
@@ -21,7 +22,8 @@ pub fn float_model(layers: &[FloatLayer], task: &Task, producer: &str) -> ModelP
         let mut operands = [(current, at.checked_sub(1)), (other, layer.op.other())];
         for (name, position) in &mut operands {
             let was_flat = position.is_some_and(|position| flat[position]);
-            if !matches!(layer.op, FloatOp::Recall { .. }) && !name.is_empty() {
+            let reads = !matches!(layer.op, FloatOp::Branch { join: Join::Recall { .. }, .. });
+            if reads && !name.is_empty() {
                 *name = writer.reshaped(std::mem::take(name), order::reshaping(was_flat, flat[at]));
             }
         }
@@ -119,14 +121,14 @@ impl GraphWriter {
             FloatOp::AveragePool { window, .. } => {
                 self.node("AveragePool", vec![input], window_attributes(window))
             }
-            FloatOp::Add { .. } => self.node("Add", vec![input, other], vec![]),
-            FloatOp::Product { .. } => self.node("Mul", vec![input, other], vec![]),
-            FloatOp::Concat { is_other_first, .. } => {
-                let parts = if *is_other_first { vec![other, input] } else { vec![input, other] };
-                self.node("Concat", parts, vec![proto::int("axis", 1)])
-            }
-            // The tensor is there already.
-            FloatOp::Recall { .. } => other,
+            FloatOp::Branch { join, .. } => match join.as_onnx(input, other.clone()) {
+                Some((op @ "Concat", operands)) => {
+                    self.node(op, operands.into(), vec![proto::int("axis", 1)])
+                }
+                Some((op, operands)) => self.node(op, operands.into(), vec![]),
+                // The tensor is there already.
+                None => other,
+            },
             FloatOp::Lookup { function: Function::Input, .. } => self.node("Identity", vec![input], vec![]),
             FloatOp::Lookup { shape, function } => {
                 function.write(&input, &channel_dims(shape[0], is_flat), self)

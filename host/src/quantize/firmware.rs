@@ -10,17 +10,23 @@ use firmware::nn::{Network, NetworkError};
 
 use super::QuantizeError;
 use super::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork};
+use crate::onnx::branch::Join;
 
 impl QuantizedLayer {
     /// Factors of the rounding rule, per channel, or per count of padding taps in an average pool.
     fn factors(&self) -> Vec<f64> {
         let (s_in, s_out) = (f64::from(self.input.scale), f64::from(self.output.scale));
         match &self.computation {
-            Computation::Add { other_affine, .. } | Computation::Concat { other_affine, .. } => {
-                let largest = s_in.max(f64::from(other_affine.scale));
-                vec![largest / s_out / f64::from(FACTOR_ONE)]
+            Computation::Branch { join, other_affine, .. } => {
+                let s_other = f64::from(other_affine.scale);
+                match join {
+                    Join::Add { .. } | Join::Concat { .. } => {
+                        vec![s_in.max(s_other) / s_out / f64::from(FACTOR_ONE)]
+                    }
+                    Join::Product { .. } => vec![s_in * s_other / s_out],
+                    Join::Recall { .. } => Vec::new(),
+                }
             }
-            Computation::Product { other_affine, .. } => vec![s_in * f64::from(other_affine.scale) / s_out],
             Computation::AveragePool { window, .. } => {
                 let full = window.taps();
                 let padded = window.out_pixels() > 0 && smallest_count(window) < full;
@@ -180,21 +186,6 @@ fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
         min,
         max,
     };
-    let operands = |other_affine: &Affine| {
-        let largest = f64::from(layer.input.scale.max(other_affine.scale));
-        let factor = |affine: &Affine| {
-            let factor = f64::from(affine.scale) / largest * f64::from(FACTOR_ONE);
-            (factor.round() as i32).max(1)
-        };
-        Operands {
-            zero_points: [layer.input.zero_point, other_affine.zero_point],
-            factors: [factor(&layer.input), factor(other_affine)],
-            multiplier: tables.multipliers.first().copied().unwrap_or(0),
-            zero_point: layer.output.zero_point,
-            min,
-            max,
-        }
-    };
     let input_zero_point = layer.input.zero_point;
     let bias = &tables.bias[..];
     match &layer.computation {
@@ -224,35 +215,8 @@ fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
             input_zero_point,
             requantization,
         }),
-        Computation::Add { shape, other, other_affine } => Layer::Add(Add {
-            len: shape.iter().product(),
-            channels: shape[0],
-            other: *other,
-            operands: operands(other_affine),
-        }),
-        Computation::Product { shape, other, other_affine, are_single } => Layer::Product(Product {
-            pixels: shape[1] * shape[2],
-            channels: shape[0],
-            other: *other,
-            are_single: *are_single,
-            zero_points: [input_zero_point, other_affine.zero_point],
-            multiplier: tables.multipliers.first().copied().unwrap_or(0),
-            shift: tables.shift,
-            zero_point: layer.output.zero_point,
-            min,
-            max,
-        }),
-        Computation::Concat { size, channels, other, other_affine, is_other_first } => {
-            Layer::Concat(Concat {
-                pixels: size.iter().product(),
-                channels: *channels,
-                other: *other,
-                is_other_first: *is_other_first,
-                operands: operands(other_affine),
-            })
-        }
-        Computation::Recall { shape, other } => {
-            Layer::Recall(Recall { len: shape.iter().product(), channels: shape[0], other: *other })
+        Computation::Branch { join, other, other_affine } => {
+            branch(*join, *other, [&layer.input, other_affine], &requantization)
         }
         Computation::Lookup { shape, .. } => {
             Layer::Lookup(Lookup { len: shape.iter().product(), channels: shape[0], tables: &tables.answers })
@@ -264,5 +228,43 @@ fn borrow<'a>(layer: &'a QuantizedLayer, tables: &'a Tables) -> Layer<'a> {
             bias,
             requantization,
         }),
+    }
+}
+
+/// A layer that reads an earlier one's output.
+///
+/// * `affines`: of its input and of the other operand.
+fn branch<'a>(join: Join, other: usize, affines: [&Affine; 2], rule: &Requantization<'_>) -> Layer<'a> {
+    let zero_points = affines.map(|affine| affine.zero_point);
+    let multiplier = rule.multipliers.first().copied().unwrap_or(0);
+    let Requantization { shift, zero_point, min, max, .. } = *rule;
+    let largest = f64::from(affines[0].scale.max(affines[1].scale));
+    let factors = affines.map(|affine| {
+        let factor = f64::from(affine.scale) / largest * f64::from(FACTOR_ONE);
+        (factor.round() as i32).max(1)
+    });
+    let operands = Operands { zero_points, factors, multiplier, zero_point, min, max };
+    match join {
+        Join::Add { shape } => {
+            Layer::Add(Add { len: shape.iter().product(), channels: shape[0], other, operands })
+        }
+        Join::Product { shape: [channels, height, width], are_single } => Layer::Product(Product {
+            pixels: height * width,
+            channels,
+            other,
+            are_single,
+            zero_points,
+            multiplier,
+            shift,
+            zero_point,
+            min,
+            max,
+        }),
+        Join::Concat { size, channels, is_other_first } => {
+            Layer::Concat(Concat { pixels: size.iter().product(), channels, other, is_other_first, operands })
+        }
+        Join::Recall { shape } => {
+            Layer::Recall(Recall { len: shape.iter().product(), channels: shape[0], other })
+        }
     }
 }

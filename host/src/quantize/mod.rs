@@ -14,6 +14,7 @@ use shared::preprocess::{INPUT_ZERO_POINT, quantize_pixels};
 use thiserror::Error;
 
 use crate::onnx::OnnxError;
+use crate::onnx::branch::Join;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
 use crate::onnx::pointwise::Function;
 use crate::task::Task;
@@ -133,33 +134,10 @@ pub fn quantize_on(
             FloatOp::AveragePool { window, channels } => {
                 (Computation::AveragePool { window: *window, channels: *channels }, own_output)
             }
-            FloatOp::Add { shape, other } => {
+            FloatOp::Branch { join, other } => {
                 let other_affine = output_of(&quantized, index, *other)?;
-                (Computation::Add { shape: *shape, other: *other, other_affine }, own_output)
-            }
-            FloatOp::Product { shape, other, are_single } => {
-                let other_affine = output_of(&quantized, index, *other)?;
-                let computation = Computation::Product {
-                    shape: *shape,
-                    other: *other,
-                    other_affine,
-                    are_single: *are_single,
-                };
-                (computation, own_output)
-            }
-            FloatOp::Concat { size, channels, other, is_other_first } => {
-                let computation = Computation::Concat {
-                    size: *size,
-                    channels: *channels,
-                    other: *other,
-                    other_affine: output_of(&quantized, index, *other)?,
-                    is_other_first: *is_other_first,
-                };
-                (computation, own_output)
-            }
-            FloatOp::Recall { shape, other } => {
-                let output = output_of(&quantized, index, *other)?;
-                (Computation::Recall { shape: *shape, other: *other }, output)
+                let output = if matches!(join, Join::Recall { .. }) { other_affine } else { own_output };
+                (Computation::Branch { join: *join, other: *other, other_affine }, output)
             }
             FloatOp::Lookup { shape, function } => {
                 // A copy is exact on the same steps.

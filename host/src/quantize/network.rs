@@ -4,6 +4,7 @@ use firmware::nn::window::Window;
 
 use super::QuantizeError;
 pub use super::firmware::FirmwareNetwork;
+use crate::onnx::branch::Join;
 use crate::onnx::float::Activation;
 use crate::onnx::order::Form;
 use crate::onnx::pointwise::Function;
@@ -73,45 +74,14 @@ pub enum Computation {
         /// Channels.
         channels: usize,
     },
-    /// Sum of the layer's input and of an earlier layer's output.
-    Add {
-        /// Shape of all three, `[channels, height, width]`.
-        shape: [usize; 3],
+    /// Something of the layer's input and of an earlier layer's output.
+    Branch {
+        /// What.
+        join: Join,
         /// Position of the earlier layer.
         other: usize,
         /// Quantization of its output.
         other_affine: Affine,
-    },
-    /// Product of the layer's input and of an earlier layer's output.
-    Product {
-        /// Shape of the output, `[channels, height, width]`.
-        shape: [usize; 3],
-        /// Position of the earlier layer.
-        other: usize,
-        /// Quantization of its output.
-        other_affine: Affine,
-        /// Whether the input, the other one has one value a channel.
-        are_single: [bool; 2],
-    },
-    /// Channels of the layer's input and of an earlier layer's output, side by side.
-    Concat {
-        /// Rows and columns of all three.
-        size: [usize; 2],
-        /// Channels of the input, of the other one.
-        channels: [usize; 2],
-        /// Position of the earlier layer.
-        other: usize,
-        /// Quantization of its output.
-        other_affine: Affine,
-        /// Whether its channels come first.
-        is_other_first: bool,
-    },
-    /// An earlier layer's output instead of the input: another branch begins.
-    Recall {
-        /// Shape, `[channels, height, width]`.
-        shape: [usize; 3],
-        /// Position of the earlier layer.
-        other: usize,
     },
     /// A function of each activation.
     Lookup {
@@ -173,11 +143,7 @@ impl Computation {
         match self {
             Self::Dense { .. } => Form::Flat,
             Self::Lookup { .. } => Form::Input,
-            Self::Product { shape, .. } if shape[1..] != [1, 1] => Form::Planes,
-            Self::Add { other, .. } | Self::Product { other, .. } | Self::Concat { other, .. } => {
-                Form::Joined(*other)
-            }
-            Self::Recall { other, .. } => Form::Of(*other),
+            Self::Branch { join, other, .. } => join.form(*other),
             _ => Form::Planes,
         }
     }
@@ -185,10 +151,7 @@ impl Computation {
     /// The earlier layer whose output is read besides the input, or instead of it.
     pub fn other(&self) -> Option<usize> {
         match self {
-            Self::Add { other, .. }
-            | Self::Product { other, .. }
-            | Self::Concat { other, .. }
-            | Self::Recall { other, .. } => Some(*other),
+            Self::Branch { other, .. } => Some(*other),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::counter::Counter;
 use crate::dataset::Samples;
+use crate::onnx::branch::Join;
 use crate::onnx::float::{FloatLayer, FloatOp};
 use crate::onnx::pointwise::Function;
 use crate::onnx::proto::{self, ModelProto};
@@ -37,7 +38,7 @@ pub fn observe(
 ) -> Result<Vec<Range>, QuantizeError> {
     // What is only copied has no range of its own.
     let is_copy = |layer: &FloatLayer| match &layer.op {
-        FloatOp::Recall { .. } => true,
+        FloatOp::Branch { join: Join::Recall { .. }, .. } => true,
         FloatOp::Lookup { function, .. } => *function == Function::Input,
         _ => false,
     };

@@ -23,8 +23,6 @@ pub const HOW_TO_GET: &str = "python3 -m venv .venv && .venv/bin/pip install onn
 /// Option of a session: 1 keeps products of int8 in full on processors without VNNI, where ONNX Runtime else adds
 /// pairs of them with saturation to 16 bits.
 const PRECISION_MODE: &str = "session.x64quantprecision";
-/// `TensorProto.DataType` of bytes.
-const UINT8: i32 = 2;
 
 /// A process has one environment; a failure to load is remembered.
 static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
@@ -164,7 +162,7 @@ impl RawOrt {
     pub fn run(&mut self, dims: &[usize], values: Vec<f32>, element: i32, output: usize) -> Result<Vec<f32>> {
         let message = |error: ort::Error| anyhow!("ONNX Runtime: {error}");
         let name = self.input.as_str();
-        let outputs = if element == UINT8 {
+        let outputs = if element == proto::UINT8 {
             let bytes: Vec<u8> = values.into_iter().map(|value| value as u8).collect();
             let input = Tensor::from_array((dims.to_vec(), bytes)).map_err(message)?;
             self.session.run(ort::inputs![name => input]).map_err(message)?

@@ -1,6 +1,7 @@
 //! What each layer of an imported network is, for a person.
 
 use super::super::remark;
+use crate::onnx::branch::Join;
 use crate::onnx::float::{Activation, FloatLayer, FloatOp};
 use crate::onnx::proto::OUTPUT_NAME;
 
@@ -26,15 +27,17 @@ pub(super) fn describe(layers: &[FloatLayer]) {
             FloatOp::AveragePool { window, .. } => {
                 format!("mean {}×{}", window.kernel_height, window.kernel_width)
             }
-            FloatOp::Add { other, .. } => format!("sum with layer {other}"),
-            FloatOp::Product { other, .. } => format!("product with layer {other}"),
-            FloatOp::Concat { channels, other, is_other_first, .. } => format!(
-                "{}+{} channels {} those of layer {other}",
-                channels[0],
-                channels[1],
-                if *is_other_first { "behind" } else { "before" }
-            ),
-            FloatOp::Recall { other, .. } => format!("the output of layer {other} again"),
+            FloatOp::Branch { join, other } => match join {
+                Join::Add { .. } => format!("sum with layer {other}"),
+                Join::Product { .. } => format!("product with layer {other}"),
+                Join::Concat { channels, is_other_first, .. } => format!(
+                    "{}+{} channels {} those of layer {other}",
+                    channels[0],
+                    channels[1],
+                    if *is_other_first { "behind" } else { "before" }
+                ),
+                Join::Recall { .. } => format!("the output of layer {other} again"),
+            },
             FloatOp::Lookup { function, .. } => format!("table of {}", function.name()),
             FloatOp::Dense { input, out_features, .. } => {
                 format!("dense {} → {out_features}", input.iter().product::<usize>())

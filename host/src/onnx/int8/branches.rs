@@ -1,6 +1,7 @@
 //! What joins branches of a quantized file, and functions of one activation.
 
 use super::super::OnnxError;
+use super::super::branch::Join;
 use super::super::float::Activation;
 use super::super::pointwise::Function;
 use super::super::proto::{self, NodeProto};
@@ -45,13 +46,8 @@ impl Reader<'_> {
         }
         let channels: usize = parts.iter().map(|part| part.shape[0]).sum();
         // The operands are put in when the result's steps are known.
-        let computation = Computation::Concat {
-            size: [height, width],
-            channels: [0; 2],
-            other: 0,
-            other_affine: first.affine,
-            is_other_first: false,
-        };
+        let join = Join::Concat { size: [height, width], channels: [0; 2], is_other_first: false };
+        let computation = Computation::Branch { join, other: 0, other_affine: first.affine };
         Ok(Pending {
             computation,
             input: *first,
@@ -104,15 +100,7 @@ impl Reader<'_> {
         // What was computed last is read as it comes.
         let (late, early) = if a.layer > b.layer { (a, b) } else { (b, a) };
         let Some(other) = early.layer else { return self.refuse(node, "it adds the image") };
-        let computation = Computation::Add { shape: a.shape, other, other_affine: early.affine };
-        Ok(Pending {
-            computation,
-            input: late,
-            activation: Activation::Linear,
-            shape: a.shape,
-            is_flat: a.is_flat,
-            more: Vec::new(),
-        })
+        Ok(joining(Join::Add { shape: a.shape }, late, early, other, a.shape))
     }
 
     /// A product of two activations, or a function.
@@ -142,9 +130,7 @@ impl Reader<'_> {
         };
         let are_single = [late, early].map(|codes| !are_alike && is_single(&codes));
         let shape = if is_single(&a) { b.shape } else { a.shape };
-        let computation = Computation::Product { shape, other, other_affine: early.affine, are_single };
-        let (activation, is_flat) = (Activation::Linear, a.is_flat);
-        Ok(Pending { computation, input: late, activation, shape, is_flat, more: Vec::new() })
+        Ok(joining(Join::Product { shape, are_single }, late, early, other, shape))
     }
 
     /// A bias that stands behind its MatMul.
@@ -237,4 +223,11 @@ impl Reader<'_> {
             _ => self.refuse(node, "its constant differs within a channel"),
         }
     }
+}
+
+/// What is made of codes and of an earlier layer's.
+fn joining(join: Join, input: Codes, early: Codes, other: usize, shape: [usize; 3]) -> Pending {
+    let computation = Computation::Branch { join, other, other_affine: early.affine };
+    let activation = Activation::Linear;
+    Pending { computation, input, activation, shape, is_flat: input.is_flat, more: Vec::new() }
 }

@@ -1,12 +1,9 @@
 //! Constants of a quantized file: scales, zero points, weights, biases.
 
-use super::super::proto::{self, NodeProto};
+use super::super::proto::{self, INT8, NodeProto, UINT8};
 use crate::import::tensor::Tensor;
 use crate::quantize::network::{Affine, Weights};
 
-/// `TensorProto.DataType` of the codes that are read.
-pub(super) const UINT8: i32 = 2;
-const INT8: i32 = 3;
 /// Largest weight magnitude.
 const WEIGHT_LIMIT: i64 = 127;
 /// Relative difference of scales that rounding of 32-bit products leaves.

@@ -31,17 +31,16 @@ impl Reader<'_> {
                 self.conv(node, input, &stored, 2)
             }
             "Gemm" | "MatMul" => self.gemm(node),
-            "MaxPool" => self.max_pool(node),
+            "MaxPool" | "GlobalMaxPool" | "ReduceMax" => self.max_pool(node),
             "AveragePool" | "GlobalAveragePool" | "ReduceMean" => {
                 let input = self.real(node, 0)?;
                 self.average(node, input)
             }
-            "GlobalMaxPool" | "ReduceMax" => self.global_max(node),
             "Concat" => self.concat(node),
             "Relu" | "Clip" => self.clamped(node),
             "Add" => self.add(node),
             "Mul" => self.multiplied(node),
-            "Softmax" | "LogSoftmax" => {
+            "Softmax" | "LogSoftmax" if self.is_at_the_end(node) => {
                 self.remarks.push(format!("{} at the end dropped: the logits are kept", node.op_type));
                 Ok(self.value(node, 0)?.clone())
             }
@@ -130,6 +129,10 @@ impl Reader<'_> {
             .iter()
             .skip(1)
             .filter_map(|name| Some((name.clone(), self.constants.get(name)?.tensor.clone())));
+        let is_training = self.constant(node, 2).and_then(|flag| flag.tensor.scalar());
+        if node.op_type == "Dropout" && is_training.is_some_and(|flag| flag != 0.0) {
+            return self.refuse(node, "it is in training mode; export after model.eval()");
+        }
         // A copy of the image, which several layers read.
         if let (Value::Real(codes @ Codes { layer: None, .. }), "Identity") = (&value, node.op_type.as_str())
         {

@@ -1,5 +1,6 @@
 //! The layers of a quantized file as a list, each reading the one before it.
 
+use super::super::branch::Join;
 use super::super::float::Activation;
 use super::super::order::{self, Order, Placed, Reads};
 use super::super::pointwise::Function;
@@ -21,7 +22,9 @@ impl Reader<'_> {
         if reading.count() > 1 {
             for layer in &mut self.layers {
                 layer.input = Some(layer.input.map_or(0, |at| at + 1));
-                set_other(&mut layer.computation, |other| other + 1);
+                if let Computation::Branch { other, .. } = &mut layer.computation {
+                    *other += 1;
+                }
             }
             self.layers.insert(
                 0,
@@ -50,43 +53,21 @@ impl Reader<'_> {
         let built = &self.layers[at];
         let position = |at: usize| order.positions[at].unwrap_or_default();
         let Placed::Layer { is_swapped, .. } = entry else {
-            let computation = Computation::Recall { shape: built.shape, other: position(at) };
+            let (join, other) = (Join::Recall { shape: built.shape }, position(at));
+            let computation = Computation::Branch { join, other, other_affine: built.output };
             let (output, activation) = (built.output, Activation::Linear);
             return QuantizedLayer { computation, input: before, output, activation };
         };
         let mut computation = built.computation.clone();
         let mut input = built.from;
-        if is_swapped {
-            let first = built.input.unwrap_or_default();
-            swap_operands(&mut computation, &mut input);
-            set_other(&mut computation, |_| first);
+        if let Computation::Branch { join, other, other_affine } = &mut computation {
+            if is_swapped {
+                *join = join.swapped();
+                *other = built.input.unwrap_or_default();
+                std::mem::swap(other_affine, &mut input);
+            }
+            *other = position(*other);
         }
-        set_other(&mut computation, position);
         QuantizedLayer { computation, input, output: built.output, activation: built.activation }
-    }
-}
-
-fn set_other(computation: &mut Computation, to: impl Fn(usize) -> usize) {
-    if let Computation::Add { other, .. }
-    | Computation::Product { other, .. }
-    | Computation::Concat { other, .. } = computation
-    {
-        *other = to(*other);
-    }
-}
-
-fn swap_operands(computation: &mut Computation, input: &mut Affine) {
-    if let Computation::Concat { channels, is_other_first, .. } = computation {
-        channels.swap(0, 1);
-        *is_other_first = !*is_other_first;
-    }
-    if let Computation::Product { are_single, .. } = computation {
-        are_single.swap(0, 1);
-    }
-    if let Computation::Add { other_affine, .. }
-    | Computation::Product { other_affine, .. }
-    | Computation::Concat { other_affine, .. } = computation
-    {
-        std::mem::swap(other_affine, input);
     }
 }

@@ -3,15 +3,18 @@
 //! Every tensor is codes, the real numbers that they stand for, or a computation whose result has not been
 //! quantized yet. A quantized file says itself what each step is worth; nothing is calibrated again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::OnnxError;
+use super::super::branch::Join;
 use super::super::float::Activation;
 use super::super::pointwise::Function;
 use super::super::proto::{self, GraphProto, ModelProto, NodeProto};
-use super::constants::{Bias, Constant, Stored, UINT8, affine, default_type};
+use super::constants::{Bias, Constant, Stored, affine, default_type};
 use crate::import::InputRange;
+use crate::import::attributes::check_attributes;
 use crate::import::fold::fold;
+use crate::import::graph::{check_opset, ends};
 use crate::import::tensor::Tensor;
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use shared::preprocess::INPUT_ZERO_POINT;
@@ -71,7 +74,7 @@ fn first_difference(model: &ModelProto, written: &ModelProto) -> Option<String> 
 pub fn read_foreign(model: &ModelProto, file: &str, range: &InputRange) -> Result<Foreign, OnnxError> {
     let graph =
         model.graph.as_ref().ok_or_else(|| OnnxError::Damaged(file.into(), "it holds no graph".into()))?;
-    let (input, shape, _) = proto::input_of_type(graph, &[proto::FLOAT, UINT8], file)?;
+    let (input, shape, _) = proto::input_of_type(graph, &[proto::FLOAT, proto::UINT8], file)?;
     let mut reader = Reader {
         file,
         constants: HashMap::new(),
@@ -79,8 +82,13 @@ pub fn read_foreign(model: &ModelProto, file: &str, range: &InputRange) -> Resul
         values: HashMap::new(),
         layers: Vec::new(),
         remarks: Vec::new(),
-        range: range.clone(),
+        range: (Vec::new(), Vec::new()),
+        ends: ends(graph),
     };
+    reader.range = range.over(shape).or_else(|problem| reader.refuse_at("the input", problem))?;
+    if let Err(problem) = check_opset(model) {
+        return reader.refuse_at("the operator set", problem);
+    }
     reader.constants(graph)?;
     let image = [shape.channels, shape.height, shape.width];
     reader.values.insert(input.to_owned(), Value::Image(image, false));
@@ -159,7 +167,10 @@ pub(super) struct Reader<'a> {
     pub(super) values: HashMap<String, Value>,
     pub(super) layers: Vec<Built>,
     pub(super) remarks: Vec<String>,
-    range: InputRange,
+    /// Scale and shift that make the input's numbers of pixel / 255, one a channel.
+    range: (Vec<f64>, Vec<f64>),
+    /// Tensors behind which nothing is computed any more.
+    ends: HashSet<&'a str>,
 }
 
 impl Reader<'_> {
@@ -178,7 +189,10 @@ impl Reader<'_> {
             match Tensor::read(tensor) {
                 Ok(read) => {
                     let constant = Constant { tensor: read, data_type: tensor.data_type };
-                    self.constants.insert(tensor.name.clone(), constant);
+                    if self.constants.insert(tensor.name.clone(), constant).is_some() {
+                        let what = format!("the constant {}", tensor.name);
+                        return self.refuse_at(&what, "its name stands there twice");
+                    }
                 }
                 Err(problem) => {
                     return self.refuse_at(&format!("the constant {}", tensor.name), problem);
@@ -194,7 +208,10 @@ impl Reader<'_> {
 
     fn node(&mut self, node: &NodeProto) -> Result<(), OnnxError> {
         let Some(output) = node.output.first() else { return self.refuse(node, "it has no output") };
-        if self.values.contains_key(output) || self.constants.contains_key(output) {
+        let is_taken = self.values.contains_key(output)
+            || self.constants.contains_key(output)
+            || self.stored.contains_key(output);
+        if is_taken {
             return self.refuse(node, format!("its output {output} is another tensor's name, too"));
         }
         let is_known = |name: &&String| {
@@ -214,6 +231,7 @@ impl Reader<'_> {
                 self.constants.insert(output.clone(), Constant { tensor, data_type: 7 });
                 return Ok(());
             }
+            check_attributes(node).or_else(|problem| self.refuse(node, problem))?;
             let value = self.computed(node)?;
             self.values.insert(output.clone(), value);
             return Ok(());
@@ -287,6 +305,11 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether nothing but the graph's output follows a node.
+    pub(super) fn is_at_the_end(&self, node: &NodeProto) -> bool {
+        node.output.first().is_some_and(|name| self.ends.contains(name.as_str()))
+    }
+
     /// Scale and zero point among a node's inputs.
     pub(super) fn affine(&self, node: &NodeProto, scale: usize, zero: usize) -> Result<Affine, OnnxError> {
         if node.input.get(zero).is_some_and(|name| !name.is_empty()) && self.constant(node, zero).is_none() {
@@ -304,24 +327,15 @@ impl Reader<'_> {
         are_bytes: bool,
     ) -> Codes {
         let image = Codes { layer: None, affine: IMAGE, shape, is_flat };
-        let channels = shape[0];
-        let spread = |values: &[f64]| -> Vec<f64> {
-            if values.len() == 1 { vec![values[0]; channels] } else { values.to_vec() }
-        };
-        let (scale, shift) = match &self.range {
+        let (scale, shift) = match are_bytes {
             // Bytes that are codes already: what is written into the table is the byte itself.
-            _ if are_bytes => {
+            true => {
                 let step = f64::from(output.scale);
-                (vec![255.0 * step], vec![-step * f64::from(i32::from(output.zero_point) + 128)])
+                let zero = -step * f64::from(i32::from(output.zero_point) + 128);
+                (vec![255.0 * step; shape[0]], vec![zero; shape[0]])
             }
-            InputRange::Unit => (vec![1.0], vec![0.0]),
-            InputRange::Bytes => (vec![255.0], vec![0.0]),
-            InputRange::Normalized { mean, deviation } => (
-                deviation.iter().map(|deviation| 1.0 / deviation).collect(),
-                mean.iter().zip(deviation).map(|(mean, deviation)| -mean / deviation).collect(),
-            ),
+            false => self.range.clone(),
         };
-        let (scale, shift) = (spread(&scale), spread(&shift));
         let is_plain = scale.iter().all(|&scale| scale == 1.0) && shift.iter().all(|&shift| shift == 0.0);
         if is_plain && output == IMAGE {
             return image;
@@ -356,23 +370,17 @@ impl Reader<'_> {
     /// Gives a computation the quantization of its result.
     pub(super) fn quantized(&mut self, pending: Pending, output: Affine) -> Codes {
         let Pending { computation, mut input, activation, shape, is_flat, more } = pending;
-        let Computation::Concat { size, .. } = computation else {
+        let Computation::Branch { join: Join::Concat { size, .. }, .. } = computation else {
             return self.push(computation, input, output, activation, shape, is_flat);
         };
         let last = more.len().saturating_sub(1);
-        for (at, other) in more.into_iter().enumerate() {
+        for (at, next) in more.into_iter().enumerate() {
             let activation = if at == last { activation } else { Activation::Linear };
-            // What was computed last is read as it comes.
-            let is_other_first = other.layer > input.layer;
-            let (late, early) = if is_other_first { (other, input) } else { (input, other) };
-            let channels = input.shape[0] + other.shape[0];
-            let computation = Computation::Concat {
-                size,
-                channels: [late.shape[0], early.shape[0]],
-                other: early.layer.unwrap_or_default(),
-                other_affine: early.affine,
-                is_other_first,
-            };
+            let channels = input.shape[0] + next.shape[0];
+            let place = |codes: &Codes| (codes.layer.unwrap_or_default(), codes.shape[0]);
+            let (join, late, other) = Join::concat(size, place(&input), place(&next));
+            let (late, early) = if next.layer == Some(late) { (next, input) } else { (input, next) };
+            let computation = Computation::Branch { join, other, other_affine: early.affine };
             let shape = [channels, size[0], size[1]];
             input = self.push(computation, late, output, activation, shape, is_flat);
         }

@@ -95,35 +95,34 @@ impl Reader<'_> {
         Ok(pending(computation, input, [out_features, 1, 1], true))
     }
 
+    /// A maximum keeps the steps of what it reads, codes or real.
     pub(super) fn max_pool(&mut self, node: &NodeProto) -> Result<Value, OnnxError> {
         let (input, are_codes) = match self.value(node, 0)? {
             Value::Codes(codes) => (*codes, true),
             _ => (self.real(node, 0)?, false),
         };
         let [channels, height, width] = input.shape;
-        let shape =
-            PoolShape::read(node, [height, width], [0; 4]).or_else(|problem| self.refuse(node, problem))?;
-        let window = shape.window;
+        let (window, keeps) = match node.op_type.as_str() {
+            "MaxPool" => {
+                let shape = PoolShape::read(node, [height, width], [0; 4])
+                    .or_else(|problem| self.refuse(node, problem))?;
+                (shape.window, true)
+            }
+            op => (self.whole_plane(node, input)?, op != "ReduceMax" || self.reduces_planes(node)?),
+        };
         let output = [channels, window.out_height, window.out_width];
         let computation = Computation::MaxPool { window, channels };
-        let codes = self.push(computation, input, input.affine, Activation::Linear, output, false);
+        let codes = self.push(computation, input, input.affine, Activation::Linear, output, !keeps);
         Ok(if are_codes { Value::Codes(codes) } else { Value::Real(codes) })
     }
 
-    pub(super) fn global_max(&mut self, node: &NodeProto) -> Result<Value, OnnxError> {
-        let (input, are_codes) = match self.value(node, 0)? {
-            Value::Codes(codes) => (*codes, true),
-            _ => (self.real(node, 0)?, false),
-        };
-        let keeps = node.op_type != "ReduceMax" || self.reduces_planes(node)?;
-        let [channels, height, width] = input.shape;
-        let Some(window) = Window::new([height, width], [height, width], [1, 1], [0; 4]) else {
-            return self.refuse(node, "its input is empty");
-        };
-        let computation = Computation::MaxPool { window, channels };
-        let output = [channels, 1, 1];
-        let codes = self.push(computation, input, input.affine, Activation::Linear, output, !keeps);
-        Ok(if are_codes { Value::Codes(codes) } else { Value::Real(codes) })
+    /// A window over a whole plane.
+    fn whole_plane(&self, node: &NodeProto, input: Codes) -> Result<Window, OnnxError> {
+        let [_, height, width] = input.shape;
+        match Window::new([height, width], [height, width], [1, 1], [0; 4]) {
+            Some(window) if !input.is_flat => Ok(window),
+            _ => self.refuse(node, "its input is flat"),
+        }
     }
 
     pub(super) fn average(&mut self, node: &NodeProto, input: Codes) -> Result<Value, OnnxError> {
@@ -147,10 +146,7 @@ impl Reader<'_> {
             if proto::int_of(node, "channels_last").unwrap_or(0) != 0 {
                 return self.refuse(node, "its attribute channels_last is not supported");
             }
-            match Window::new([height, width], [height, width], [1, 1], [0; 4]) {
-                Some(window) => window,
-                None => return self.refuse(node, "its input is empty"),
-            }
+            self.whole_plane(node, input)?
         };
         let output = [channels, window.out_height, window.out_width];
         Ok(pending(Computation::AveragePool { window, channels }, input, output, !keeps))

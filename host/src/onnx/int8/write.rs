@@ -1,5 +1,6 @@
 //! Quantized network → int8 ONNX.
 
+use super::super::branch::Join;
 use super::super::float::Activation;
 use super::super::order::{self, Reshaping, flatness};
 use super::super::pointwise::Emit;
@@ -21,7 +22,10 @@ pub fn write(network: &QuantizedNetwork) -> ModelProto {
         let other = layer.computation.other();
         let other_name = other.map(|other| format!("layer{other}_x")).unwrap_or_default();
         // A dense layer flattens its input itself, whether it is flat or not.
-        let joins = !matches!(layer.computation, Computation::Dense { .. } | Computation::Recall { .. });
+        let joins = !matches!(
+            layer.computation,
+            Computation::Dense { .. } | Computation::Branch { join: Join::Recall { .. }, .. }
+        );
         let mut operands = [(current, index.checked_sub(1), "flat"), (other_name, other, "other_flat")];
         for (operand, position, name) in &mut operands {
             let was_flat = position.is_some_and(|position| flat[position]);
@@ -152,19 +156,17 @@ impl Writer {
                 node.attribute = window_attributes(window);
                 node.attribute.push(proto::int("count_include_pad", 0));
             }
-            Computation::Add { .. } => {
-                self.node("Add", &[input, other], &computed);
-            }
-            Computation::Product { .. } => {
-                self.node("Mul", &[input, other], &computed);
-            }
-            Computation::Concat { is_other_first, .. } => {
-                let parts = if *is_other_first { [other, input] } else { [input, other] };
-                self.node("Concat", &parts, &computed).attribute.push(proto::int("axis", 1));
-            }
-            Computation::Recall { .. } => {
-                self.node("Identity", &[other], &computed);
-            }
+            Computation::Branch { join, .. } => match join.as_onnx(input, other) {
+                Some((op @ "Concat", operands)) => {
+                    self.node(op, &operands, &computed).attribute.push(proto::int("axis", 1));
+                }
+                Some((op, operands)) => {
+                    self.node(op, &operands, &computed);
+                }
+                None => {
+                    self.node("Identity", &[other], &computed);
+                }
+            },
             Computation::Lookup { shape, function } => {
                 let mut parts = Parts { writer: self, prefix: &prefix, count: 0 };
                 let last = function.write(input, &channel_dims(shape[0], is_flat), &mut parts);
