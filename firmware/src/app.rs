@@ -194,6 +194,11 @@ impl<N: Network> App<N> {
         &self.network
     }
 
+    /// Lends the network, for boards that fill its input in their own way; see [`App::look_at_input`].
+    pub fn network_mut(&mut self) -> &mut N {
+        &mut self.network
+    }
+
     /// Returns the name of the last answer's class, if there was an answer and the picture showed something.
     pub fn class_name(&self) -> Option<&str> {
         let answer = self.answer.get().filter(|answer| answer.verdict != Verdict::Nothing)?;
@@ -239,7 +244,7 @@ impl<N: Network> App<N> {
                     None => refuse(Refusal::NoSuchIndex, sequence, port),
                 }
             }
-            Some((sequence, Request::Picture(_) | Request::Look)) if self.is_damaged => {
+            Some((sequence, Request::Picture(_))) if self.is_damaged => {
                 refuse(Refusal::DamagedWeights, sequence, port)
             }
             Some((sequence, Request::Picture(piece))) => {
@@ -270,9 +275,12 @@ impl<N: Network> App<N> {
     /// * `number`: another one than the last picture's.
     ///
     /// # Errors
-    /// [`Refusal::NoPicture`] without a camera or a whole picture, [`Refusal::TooLarge`] for a preprocessing that
-    /// wants smaller frames.
+    /// [`Refusal::DamagedWeights`] where the network's constants were found damaged, [`Refusal::NoPicture`] without
+    /// a camera or a whole picture, [`Refusal::TooLarge`] for a preprocessing that wants smaller frames.
     pub fn look(&mut self, number: u32, port: &mut impl Port) -> Result<(), Refusal> {
+        if self.is_damaged {
+            return Err(Refusal::DamagedWeights);
+        }
         let camera = port.camera().ok_or(Refusal::NoPicture)?;
         let (content, (width, height)) = (Content::Frame(camera.format()), camera.size());
         let (picture, mut offset, mut problem) = (number, 0, None);
@@ -296,6 +304,20 @@ impl<N: Network> App<N> {
         }
     }
 
+    /// Classifies the network's input as it is: the bytes at [`Memory::pixels`].
+    ///
+    /// # Errors
+    /// [`Refusal::DamagedWeights`] where the network's constants were found damaged.
+    pub fn look_at_input(&mut self, port: &mut impl Port) -> Result<(), Refusal> {
+        if self.is_damaged {
+            return Err(Refusal::DamagedWeights);
+        }
+        let seen = seen(self.network.pixels());
+        self.picture = Slot::Empty;
+        self.classify(seen, port);
+        Ok(())
+    }
+
     /// Tells how far the picture is, or its answer.
     fn confirm(&mut self, sequence: u32, port: &mut impl Port) -> Event {
         let Some(picture) = self.picture.get() else { return refuse(Refusal::OutOfOrder, sequence, port) };
@@ -313,6 +335,11 @@ impl<N: Network> App<N> {
             return;
         }
         let seen = self.seen(&picture);
+        self.classify(seen, port);
+    }
+
+    /// Classifies the network's input and draws the answer.
+    fn classify(&mut self, seen: Seen, port: &mut impl Port) {
         let classes = self.network.facts().class_names.len().min(MAX_CLASSES);
         let mut room = [0; MAX_CLASSES];
         let (Some(logits), Some(shares)) = (room.get_mut(..classes), self.shares.get_mut(..classes)) else {

@@ -27,6 +27,7 @@ pub mod report;
 pub mod runtime;
 pub mod task;
 pub mod train;
+pub mod web;
 
 use std::path::PathBuf;
 

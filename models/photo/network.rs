@@ -196,12 +196,37 @@ const _: () = assert!(PLAN.classes() == LOGITS, "the steps yield another number 
 /// that the linked image shows what an inference takes.
 #[inline(never)]
 pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; LOGITS]) {
+    run_first(STEPS.len(), image, arena, logits);
+}
+
+/// Runs the first `count` steps, to see what they leave in the arena; `infer` runs all.
+#[inline(always)]
+pub fn run_first(
+    count: usize,
+    image: &[i8; INPUT_LEN],
+    arena: &mut Arena<ARENA_WORDS>,
+    logits: &mut [i32; LOGITS],
+) {
     let words = &mut arena.words[..];
-    STEP0.run(image, words, logits);
-    STEP1.run(image, words, logits);
-    STEP2.run(image, words, logits);
-    STEP3.run(image, words, logits);
-    STEP4.run(image, words, logits);
-    STEP5.run(image, words, logits);
-    STEP6.run(image, words, logits);
+    if count > 0 {
+        STEP0.run(image, words, logits);
+    }
+    if count > 1 {
+        STEP1.run(image, words, logits);
+    }
+    if count > 2 {
+        STEP2.run(image, words, logits);
+    }
+    if count > 3 {
+        STEP3.run(image, words, logits);
+    }
+    if count > 4 {
+        STEP4.run(image, words, logits);
+    }
+    if count > 5 {
+        STEP5.run(image, words, logits);
+    }
+    if count > 6 {
+        STEP6.run(image, words, logits);
+    }
 }

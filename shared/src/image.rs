@@ -177,6 +177,24 @@ pub const fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((77 * red as u32 + 150 * green as u32 + 29 * blue as u32) >> 8) as u8
 }
 
+/// Lays a colour with transparency on white: each channel `(c·α + 255·(255 − α)) / 255`, rounded.
+///
+/// * `pixel`: red, green, blue, alpha; 255 is opaque.
+///
+/// ```
+/// use shared::image::over_white;
+/// assert_eq!(over_white([10, 20, 30, 255]), [10, 20, 30]);
+/// assert_eq!(over_white([10, 20, 30, 0]), [255; 3]);
+/// assert_eq!(over_white([0, 100, 255, 128]), [127, 177, 255]);
+/// ```
+pub const fn over_white(pixel: [u8; 4]) -> [u8; 3] {
+    const fn blend(colour: u8, alpha: u8) -> u8 {
+        ((colour as u32 * alpha as u32 + 255 * (255 - alpha as u32) + 127) / 255) as u8
+    }
+    let [red, green, blue, alpha] = pixel;
+    [blend(red, alpha), blend(green, alpha), blend(blue, alpha)]
+}
+
 /// Expands to 8 bits a channel by repeating the high bits.
 const fn rgb_of_rgb565(pixel: u16) -> [u8; 3] {
     let (red, green, blue) = ((pixel >> 11) as u8, (pixel >> 5 & 63) as u8, (pixel & 31) as u8);

@@ -1,6 +1,7 @@
 //! What a test needs beyond Rust, and how a test without it says so.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod graphs;
 pub mod program;
 

@@ -234,3 +234,60 @@ fn what_is_no_picture_is_refused_and_the_next_one_works() {
     assert_eq!(events, [Event::Refused(Refusal::Damaged)]);
     classify(&mut app, 8, &garment(), [28, 28], Content::Input);
 }
+
+#[test]
+fn an_input_in_place_is_answered_as_one_over_the_link() {
+    let mut app = TestApp::new(Model::new());
+    let over_the_link = classify(&mut app, 1, &garment(), [28, 28], Content::Input);
+    app.network_mut().memory().pixels.copy_from_slice(&garment());
+    let mut wire = Wire::default();
+    assert_eq!(app.look_at_input(&mut wire), Ok(()));
+    let answer = app.answer().unwrap();
+    assert_eq!((answer.class, answer.verdict), (over_the_link.class, over_the_link.verdict));
+    assert_eq!(answer.logits, over_the_link.logits);
+    assert_eq!(app.network().pixels(), garment(), "the input is as it was");
+}
+
+/// A network whose constants are damaged.
+struct Damaged(Model);
+
+impl Network for Damaged {
+    fn facts(&self) -> Facts<'_> {
+        self.0.facts()
+    }
+    fn is_intact(&self) -> bool {
+        false
+    }
+    fn pixels(&self) -> &[u8] {
+        self.0.pixels()
+    }
+    fn memory(&mut self) -> Memory<'_> {
+        self.0.memory()
+    }
+    fn infer(&mut self, _logits: &mut [i32]) {
+        panic!("damaged constants are not used");
+    }
+}
+
+#[test]
+fn damaged_constants_answer_no_picture_wherever_it_comes_from() {
+    let mut app = App::new(Damaged(Model::new()));
+    app.welcome();
+    let mut wire = Looking(Wire::default(), Painted::new());
+    assert_eq!(app.look(1, &mut wire), Err(Refusal::DamagedWeights));
+    assert_eq!(app.look_at_input(&mut wire), Err(Refusal::DamagedWeights));
+    let (mut events, pixels) = (vec![], garment());
+    let piece = Piece {
+        picture: 1,
+        content: Content::Input,
+        width: 28,
+        height: 28,
+        offset: 0,
+        bytes: &pixels[..240],
+    };
+    for request in [Request::Look, Request::Picture(piece)] {
+        emit::<MAX_REQUEST>(1, &request, |byte| events.extend(app.receive(byte, &mut wire)));
+    }
+    assert_eq!(events, [Event::Refused(Refusal::DamagedWeights); 2]);
+    assert!(app.answer().is_none());
+}

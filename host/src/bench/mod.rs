@@ -7,6 +7,7 @@ pub mod boards;
 mod mlperf;
 pub mod networks;
 pub mod peers;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

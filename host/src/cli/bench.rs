@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 
 use super::bench_train::TrainBenchArgs;
+use super::codegen::PlanArgs;
 use super::{DataArgs, Failure, print_json, print_line, remark, shown};
 use crate::bench::{self, NetworkCount, networks};
 use crate::device::board::Board;
@@ -23,6 +24,8 @@ pub(super) enum BenchCommand {
     Train(TrainBenchArgs),
     /// Build every board with several models and run it where an emulator has it
     Boards(BoardsArgs),
+    /// Time an inference in WebAssembly beside the portable kernels on this machine
+    Web(WebArgs),
     /// Print the recorded counts as the table in docs/kernels.md
     Table,
 }
@@ -122,12 +125,54 @@ pub(super) struct KernelsArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The best of several rounds, one after the other in one run. Node runs WebAssembly as Chromium does.\n\n\
+Example:\n  host bench web photo nano"
+)]
+pub(super) struct WebArgs {
+    /// Models [default: small, photo, photo-mini]
+    #[arg(value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl WebArgs {
+    fn run(&self) -> Result<()> {
+        let models = match &self.models[..] {
+            [] => ["small", "photo", "photo-mini"].map(PathBuf::from).to_vec(),
+            named => named.to_vec(),
+        };
+        let mut times = Vec::new();
+        for model in models {
+            let dir = ModelDir::new(&model);
+            remark(format_args!("compiling and running {}", dir.name()));
+            times.push(bench::web::measure(&dir, self.plan.options())?);
+        }
+        if self.json {
+            return print_json(&serde_json::json!({ "models": times }));
+        }
+        let row = |time: &bench::web::WebTime| {
+            let milliseconds = |value: f64| format!("{value:.2} ms");
+            let ratio = format!("{:.2}", time.ratio);
+            vec![time.model.clone(), milliseconds(time.native_ms), milliseconds(time.web_ms), ratio]
+        };
+        let rows: Vec<Vec<String>> = times.iter().map(row).collect();
+        print_line(table::format(&["model", "native", "WebAssembly", "ratio"], &rows).trim_end())
+    }
+}
+
 impl BenchCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
             BenchCommand::Kernels(args) => args.run(),
             BenchCommand::Train(args) => args.run(),
             BenchCommand::Boards(args) => args.run(),
+            BenchCommand::Web(args) => args.run(),
             BenchCommand::Table => {
                 let path = kernels::record_path();
                 let text = std::fs::read(&path).with_context(|| shown(&path))?;

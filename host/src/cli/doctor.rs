@@ -12,9 +12,10 @@ use crate::bench;
 use crate::dataset::locate::load_official_offline;
 use crate::device::board::Board;
 use crate::device::build::can_build;
-use crate::device::emulator;
+use crate::device::{emulator, toolchain};
 use crate::report::models::Entry;
 use crate::runtime::ort;
+use crate::web;
 
 #[derive(Debug, Args)]
 #[command(
@@ -146,6 +147,15 @@ fn examine() -> Vec<Finding> {
             "device run and hil --emulate on boards such as riscv-virt and pico",
             other_emulators(),
             "scripts/setup-embedded.sh",
+        )
+        .optional(),
+        Finding::new(
+            "compiler for WebAssembly",
+            "serve, report --try",
+            toolchain::cargo(web::build::TARGET, &[])
+                .map(|_| web::build::TARGET.to_owned())
+                .map_err(|error| first_line(&error.to_string())),
+            "rustup target add wasm32-unknown-unknown, or scripts/setup-embedded.sh",
         )
         .optional(),
         Finding::new(

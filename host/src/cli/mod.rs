@@ -18,6 +18,7 @@ mod progress;
 mod quantize;
 mod report;
 mod robustness;
+mod serve;
 mod terminal;
 mod train;
 mod verify;
@@ -94,6 +95,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Write everything about a model on one HTML page
     Report(report::ReportArgs),
+    /// Try models in a browser: the firmware's engine in a page on 127.0.0.1
+    Serve(serve::ServeArgs),
     /// Say what photos show
     Predict(predict::PredictArgs),
     /// Measure accuracy on corrupted test images
@@ -150,15 +153,19 @@ struct DataArgs {
 }
 
 impl DataArgs {
+    /// Whether the data was named.
+    fn is_named(&self) -> bool {
+        self.data.is_some() || self.dataset != Choice::Auto
+    }
+
     /// Loads the data a model was made for.
     ///
     /// # Errors
     /// Where there are none, or they have other inputs or classes than the model.
     fn load_for(&self, dir: &ModelDir, task: &Task) -> Result<Dataset> {
-        let is_unnamed = self.dataset == Choice::Auto && self.data.is_none();
         let learned = dir.manifest().map(|manifest| manifest.dataset.name).unwrap_or_default();
         let data = match learned.as_str() {
-            "photos" if is_unnamed => Self { dataset: Choice::Photos, ..self.clone() },
+            "photos" if !self.is_named() => Self { dataset: Choice::Photos, ..self.clone() },
             _ => self.clone(),
         };
         let dataset = data.load(Pictures { shape: Some(task.input), for_training: false })?;
@@ -231,6 +238,7 @@ pub fn run() -> u8 {
         Command::Verify(args) => args.run(),
         Command::Evaluate(args) => args.run(),
         Command::Report(args) => args.run(),
+        Command::Serve(args) => args.run(),
         Command::Predict(args) => args.run(),
         Command::Robustness(args) => args.run(),
         Command::Estimate(args) => args.run(),

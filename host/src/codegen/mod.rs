@@ -305,7 +305,9 @@ impl Generator {
         let crc = shared::protocol::crc_of_words(self.words.iter().copied());
         self.source.push_str(&TAIL.replace("CRC_OF_WEIGHTS", &format!("{crc:#010x}")));
         for index in 0..count {
-            self.line(format_args!("    STEP{index}.run(image, words, logits);"));
+            self.line(format_args!(
+                "    if count > {index} {{\n        STEP{index}.run(image, words, logits);\n    }}"
+            ));
         }
         self.line("}");
     }
@@ -366,6 +368,17 @@ const _: () = assert!(PLAN.classes() == LOGITS, \"the steps yield another number
 /// that the linked image shows what an inference takes.
 #[inline(never)]
 pub fn infer(image: &[i8; INPUT_LEN], arena: &mut Arena<ARENA_WORDS>, logits: &mut [i32; LOGITS]) {
+    run_first(STEPS.len(), image, arena, logits);
+}
+
+/// Runs the first `count` steps, to see what they leave in the arena; `infer` runs all.
+#[inline(always)]
+pub fn run_first(
+    count: usize,
+    image: &[i8; INPUT_LEN],
+    arena: &mut Arena<ARENA_WORDS>,
+    logits: &mut [i32; LOGITS],
+) {
     let words = &mut arena.words[..];
 ";
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
-use shared::image::{Frame, PixelFormat};
+use shared::image::{Frame, PixelFormat, over_white};
 use shared::preprocess::{Seen, frame_to_input};
 use thiserror::Error;
 
@@ -177,14 +177,7 @@ fn is_clear(picture: &DynamicImage) -> bool {
 /// Shops' cut-out garments are transparent around.
 fn on_white(picture: &DynamicImage) -> RgbImage {
     let picture = picture.to_rgba8();
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
-        let blend = |color: u8| {
-            let (color, alpha) = (u32::from(color), u32::from(alpha));
-            ((color * alpha + 255 * (255 - alpha) + 127) / 255) as u8
-        };
-        Rgb([blend(red), blend(green), blend(blue)])
-    })
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| Rgb(over_white(picture.get_pixel(x, y).0)))
 }
 
 /// Returns the photos of a folder, by name; other files and folders are left alone.

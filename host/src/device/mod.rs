@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod port;
 pub mod size;
 pub mod soak;
+pub mod toolchain;
 pub mod uf2;
 
 use thiserror::Error;

@@ -6,6 +6,7 @@
 //! | `choose` | which kernels are candidates, and the best chain |
 //! | [`cost`] | what a kernel costs |
 //! | [`place`] | where activations and scratch lie |
+//! | [`shape`] | what steps write: height, width, channels |
 //! | `kept` | where outputs are kept for later layers |
 //!
 //! Every layer has a few candidates, a convolution together with its pooling too. The fastest chain
@@ -17,6 +18,7 @@ pub mod cost;
 mod kept;
 pub mod pack;
 pub mod place;
+pub mod shape;
 
 use firmware::nn::kernel::routines::Packing;
 use firmware::nn::layer::{Dense, Layer};

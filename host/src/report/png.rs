@@ -59,6 +59,17 @@ pub fn encode_gray(width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec
     encode(png::ColorType::Grayscale, width, height, pixels)
 }
 
+/// Encodes images one below another, as small as can be.
+///
+/// * `pixels`: `[n][height][width][channels]` bytes.
+///
+/// # Errors
+/// The encoder's.
+pub fn encode_column(shape: InputShape, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    let height = pixels.len() / (shape.width * shape.channels);
+    encode_with(png::Compression::High, color_of(shape), shape.width, height, pixels)
+}
+
 /// Encodes a colour picture, `[height][width][3]` bytes.
 ///
 /// # Errors
@@ -68,10 +79,21 @@ pub fn encode_rgb(width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec<
 }
 
 fn encode(color: png::ColorType, width: usize, height: usize, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    encode_with(png::Compression::default(), color, width, height, pixels)
+}
+
+fn encode_with(
+    compression: png::Compression,
+    color: png::ColorType,
+    width: usize,
+    height: usize,
+    pixels: &[u8],
+) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(compression);
     let written = encoder.write_header().and_then(|mut writer| {
         writer.write_image_data(pixels)?;
         writer.finish()
