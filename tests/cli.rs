@@ -185,6 +185,58 @@ fn json_is_one_document_with_the_promised_keys() {
 }
 
 #[test]
+fn scripts_find_the_keys_that_they_rely_on() {
+    let document = |arguments: &[&str]| {
+        let output = host().args(arguments).arg("--json").assert().success().get_output().clone();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let has = |value: &serde_json::Value, keys: &[&str]| {
+        for key in keys {
+            assert!(value.get(key).is_some(), "{key} in {value}");
+        }
+    };
+    let soak = document(&["device", "soak", "--model", "nano", "--frames", "3000", "--noise", "0.001"]);
+    has(&soak, &["frames", "answered", "repeated", "wrong", "longest_recovery_frames"]);
+    assert!(soak["frames"].as_u64() >= Some(3_000) && soak["repeated"].as_u64() > Some(100), "{soak}");
+    assert_eq!(soak["wrong"], 0);
+    let list = document(&["device", "list"]);
+    has(&list, &["boards", "ports"]);
+    let board = [
+        "name",
+        "core",
+        "target",
+        "flash_bytes",
+        "ram_bytes",
+        "clock_hz",
+        "flashed_by",
+        "emulator",
+        "link",
+        "screen",
+    ];
+    has(&list["boards"][0], &board);
+    let estimate = document(&["estimate", "--model", "nano"]);
+    let row = ["board", "fits", "flash_bytes", "ram_bytes", "stack_bytes", "instructions", "model_ms"];
+    has(&estimate["rows"][0], &row);
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().to_str().unwrap();
+    let drawn = [
+        "evaluate",
+        "--model",
+        "nano",
+        "--dataset",
+        "drawn",
+        "--images",
+        "100",
+        "--photos",
+        "0",
+        "--out",
+        folder,
+    ];
+    let judged = document(&drawn);
+    has(&judged, &["accuracy", "report", "macro_f1", "accuracy_interval", "sure_share", "sure_accuracy"]);
+}
+
+#[test]
 fn drawn_garments_are_announced_and_recorded() {
     let output = host().args(["data", "info"]).assert().success().get_output().clone();
     assert!(text(&output.stderr).contains("DRAWN GARMENTS, not Fashion-MNIST"));

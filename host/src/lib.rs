@@ -22,6 +22,7 @@ pub mod import;
 pub mod model_dir;
 pub mod onnx;
 pub mod plan;
+pub mod prove;
 pub mod quantize;
 pub mod report;
 pub mod runtime;

@@ -15,6 +15,7 @@ mod models;
 mod predict;
 mod program;
 mod progress;
+mod prove;
 mod quantize;
 mod report;
 mod robustness;
@@ -111,6 +112,8 @@ enum Command {
     /// Build, emulate and test the firmware
     #[command(subcommand)]
     Device(device::DeviceCommand),
+    /// Measure every stated figure again and compare
+    Prove(prove::ProveArgs),
     /// Say what is installed, what is missing and how to get it
     Doctor(doctor::DoctorArgs),
     /// Print a shell's completions
@@ -245,6 +248,7 @@ pub fn run() -> u8 {
         Command::Models(args) => args.run(),
         Command::Bench(command) => command.run(),
         Command::Device(command) => command.run(),
+        Command::Prove(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Completions(args) => args.run(),
     };

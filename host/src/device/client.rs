@@ -72,6 +72,7 @@ pub struct Picture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Traffic {
     /// Frames sent, repetitions included.
+    #[serde(rename = "frames")]
     pub sent: u64,
     /// Requests that were answered.
     pub answered: u64,
@@ -362,6 +363,7 @@ impl Client {
         read: &mut impl FnMut(Reply<'_>) -> Option<T>,
     ) -> Result<Option<Outcome<T>>, DeviceError> {
         let deadline = Instant::now() + patience;
+        let mut was_read = false;
         loop {
             while self.received.1 < self.received.0.len() {
                 let byte = self.received.0[self.received.1];
@@ -387,10 +389,12 @@ impl Client {
                     Some(_) => {}
                 }
             }
-            // The time is up for all of it: a board may say much and answer nothing.
-            if Instant::now() >= deadline {
+            // The time is up for all of it: a board may say much and answer nothing. What came already is read even
+            // without patience, as in memory.
+            if was_read && Instant::now() >= deadline {
                 return Ok(None);
             }
+            was_read = true;
             let mut buffer = [0; 1024];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(talk("hung up")),

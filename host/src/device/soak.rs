@@ -152,6 +152,7 @@ pub struct Damage {
     /// Frames to the board that were not touched and yet did not arrive.
     pub lost_intact_requests: u64,
     /// Most frames that one incident cost: 1 is the damaged one alone.
+    #[serde(rename = "longest_recovery_frames")]
     pub longest_recovery: u64,
 }
 

@@ -18,7 +18,7 @@ use crate::model_dir::ModelDir;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Bytes are flipped, dropped, doubled, inserted and delayed in both directions. `wrong` must be 0, and\n\
-`longest_recovery`, the frames that one incident costs, 1.\n\n\
+`longest_recovery_frames`, the frames that one incident costs, 1.\n\n\
 Examples:\n  host device soak --frames 100000 --noise 1e-3\n  host device soak --emulate --frames 2000 --json"
 )]
 pub(in crate::cli) struct SoakArgs {

@@ -1,0 +1,131 @@
+//! Every figure that the project states, measured again.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`stated`] | figures as they stand in the README and the docs: cells of tables, places in sentences |
+//! | [`measure`] | what is run for them: the program's own commands, as a user would type them |
+//!
+//! A figure that is stated is read from the text, not repeated here; what is measured is written in the text's own
+//! form, so that equal means the same characters. Labels are never mixed: what an emulator counted is no measurement
+//! on hardware, and a model of cycles or times is neither.
+
+pub mod measure;
+pub mod stated;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of figure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Label {
+    /// Measured on this machine: accuracies, sizes, times.
+    Measured,
+    /// Counted or compared in an emulator.
+    Emulated,
+    /// Computed by a model of a chip.
+    Model,
+    /// Measured by others, with their source.
+    Published,
+}
+
+impl Label {
+    /// Its name in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Measured => "measured",
+            Label::Emulated => "emulated",
+            Label::Model => "model",
+            Label::Published => "published",
+        }
+    }
+}
+
+/// A figure with its measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is claimed.
+    pub claim: String,
+    /// What kind of figure it is.
+    pub label: Label,
+    /// File that states it.
+    pub place: String,
+    /// The figure as it stands there; none where the text no longer has it.
+    pub stated: Option<String>,
+    /// The same, measured; none for what others published.
+    pub measured: Option<String>,
+    /// Whether they are equal; none for what others published.
+    pub equal: Option<bool>,
+    /// The command that measures it.
+    pub command: String,
+}
+
+impl Claim {
+    /// Compares a stated figure with a measured one.
+    pub fn new(
+        claim: impl Into<String>,
+        label: Label,
+        place: &str,
+        stated: Option<String>,
+        measured: impl Into<String>,
+        command: impl Into<String>,
+    ) -> Self {
+        let measured = measured.into();
+        let equal = stated.as_ref() == Some(&measured);
+        Self {
+            claim: claim.into(),
+            label,
+            place: place.into(),
+            stated,
+            measured: Some(measured),
+            equal: Some(equal),
+            command: command.into(),
+        }
+    }
+
+    /// Replaces the comparison, for figures that are bounds or ranges.
+    pub fn with_equal(self, equal: bool) -> Self {
+        Self { equal: Some(equal && self.stated.is_some()), ..self }
+    }
+}
+
+/// A claim that was not measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// What was not measured.
+    pub claim: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// What was measured where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whether only what takes little time was measured.
+    pub quick: bool,
+    /// Commit of the project, with a plus sign where files differ from it.
+    pub commit: String,
+    /// Processor, number of processors, operating system.
+    pub machine: String,
+    /// Versions of the tools, one line each.
+    pub tools: Vec<String>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// The claims, in the order of measuring.
+    pub claims: Vec<Claim>,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Record {
+    /// The claims that are not what was measured.
+    pub fn unequal(&self) -> Vec<&Claim> {
+        self.claims.iter().filter(|claim| claim.equal == Some(false)).collect()
+    }
+}
+
+/// Where the record of the last whole run is kept.
+pub fn record_path() -> PathBuf {
+    crate::project_root().join("docs/proof.json")
+}
