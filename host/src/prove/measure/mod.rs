@@ -1,0 +1,111 @@
+//! What is run for the claims.
+
+mod chip;
+mod command;
+mod models;
+mod rest;
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::stated::Text;
+use super::{Claim, Label, Skipped};
+use command::{own_command, typed};
+
+const README: &str = "README.md";
+/// Models whose images of the chip are run.
+const CHIP_MODELS: [&str; 7] =
+    ["nano", "small", "flagship", "article", "small-robust", "photo", "photo-mini"];
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// Only what takes little time.
+    pub quick: bool,
+    /// A cold build, too.
+    pub build: bool,
+    /// Training beside PyTorch's, too.
+    pub training: bool,
+}
+
+/// Collects claims.
+pub struct Prover<'a> {
+    scope: Scope,
+    readme: Text,
+    rows: HashMap<String, HashMap<String, String>>,
+    /// What was measured.
+    pub claims: Vec<Claim>,
+    /// What was not.
+    pub skipped: Vec<Skipped>,
+    /// Is told each claim.
+    say: &'a mut dyn FnMut(&Claim),
+}
+
+impl<'a> Prover<'a> {
+    /// Reads what is stated.
+    ///
+    /// # Errors
+    /// Where the README cannot be read.
+    pub fn new(scope: Scope, say: &'a mut dyn FnMut(&Claim)) -> Result<Self> {
+        let readme = Text::read(README)?;
+        let named =
+            |row: HashMap<String, String>| Some((row.get("model")?.trim_matches('`').to_owned(), row));
+        let rows = readme.rows("models").into_iter().filter_map(named).collect();
+        Ok(Self { scope, readme, rows, claims: Vec::new(), skipped: Vec::new(), say })
+    }
+
+    /// Measures everything in the scope.
+    ///
+    /// # Errors
+    /// Where a committed file is damaged; a command that fails is a claim that is not equal.
+    pub fn run(&mut self) -> Result<()> {
+        self.sizes()?;
+        self.accuracies();
+        self.photographs();
+        self.chip();
+        self.kernels()?;
+        self.boards()?;
+        self.soak();
+        self.page();
+        self.published();
+        if self.scope.build {
+            self.build()?;
+        } else {
+            self.skip("minutes of a cold build", "asked for with --build");
+        }
+        if self.scope.training {
+            self.training();
+        } else {
+            self.skip("training time beside PyTorch's", "asked for with --training; needs PyTorch");
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, claim: Claim) {
+        (self.say)(&claim);
+        self.claims.push(claim);
+    }
+
+    fn skip(&mut self, claim: impl Into<String>, reason: impl Into<String>) {
+        self.skipped.push(Skipped { claim: claim.into(), reason: reason.into() });
+    }
+
+    /// Cell of the README's table of models.
+    fn cell(&self, model: &str, heading: &str) -> Option<String> {
+        self.rows.get(model)?.get(heading).cloned()
+    }
+
+    /// Runs one of the program's own commands; where it fails, that is what was measured.
+    fn ask(&mut self, claim: &str, label: Label, arguments: &[&str]) -> Option<Value> {
+        match own_command(arguments) {
+            Ok(document) => Some(document),
+            Err(error) => {
+                let command = typed(arguments);
+                self.add(Claim::new(claim, label, README, None, format!("{error:#}"), command));
+                None
+            }
+        }
+    }
+}
