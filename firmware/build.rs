@@ -1,5 +1,8 @@
 //! Finds the generated network that `src/model.rs` includes, and whether the core has DSP instructions.
 
+#[allow(dead_code, reason = "codegen seals with the same file")]
+mod checksum;
+
 use std::path::{Path, PathBuf};
 
 fn main() {
@@ -34,12 +37,17 @@ fn network() {
         std::env::var_os("FIRMWARE_MODEL").map_or_else(|| PathBuf::from("models/small"), PathBuf::from);
     let network = root.join(&folder).join("network.rs");
     println!("cargo:rerun-if-changed={}", network.display());
+    println!("cargo:rerun-if-changed={}", network.with_file_name("weights.bin").display());
+    let remedy = format!("make it with `cargo run -p host -- codegen --model {}`", folder.display());
+    let files = (std::fs::read_to_string(&network), std::fs::read(network.with_file_name("weights.bin")));
+    if let (Ok(source), Ok(weights)) = files
+        && let Err(problem) = checksum::check(&source, &weights)
+    {
+        println!("cargo::error={}: {problem}; {remedy}", network.display());
+        return;
+    }
     match network.canonicalize() {
         Ok(path) => println!("cargo:rustc-env=FIRMWARE_NETWORK={}", path.display()),
-        Err(error) => println!(
-            "cargo::error={}: {error}; make it with `cargo run -p host -- codegen --model {}`",
-            network.display(),
-            folder.display()
-        ),
+        Err(error) => println!("cargo::error={}: {error}; {remedy}", network.display()),
     }
 }

@@ -1,125 +1,27 @@
 //! A model's folder: which file is which, and the manifest.
 
+mod manifest;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use prost::Message;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::dataset::identity::sha256_hex;
-use crate::evaluate::calibration::{Calibration, Confidence};
+use crate::evaluate::calibration::Confidence;
 use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
 use crate::quantize::LayerGrid;
 use crate::quantize::network::{FirmwareNetwork, QuantizedNetwork};
 use crate::task::Task;
-use crate::train::architecture::{LayerSpec, NetworkError};
-use crate::train::{Architecture, Recipe};
+
+pub use manifest::{Accuracies, Confusion, DatasetEntry, Manifest, TeacherAccuracies};
 
 /// A folder under `models/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDir {
     path: PathBuf,
-}
-
-/// What a model is, where it came from and how good it is. Keys keep their names and meaning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Name of the model: its folder's.
-    pub name: String,
-    /// Name of the network.
-    pub network: String,
-    /// Layers of the network.
-    pub layers: Vec<LayerSpec>,
-    /// What it classifies.
-    pub task: Task,
-    /// What it was trained on.
-    pub dataset: DatasetEntry,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// The command that rebuilds it.
-    pub command: String,
-    /// How it was trained.
-    pub recipe: Recipe,
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Training images used for the activation ranges.
-    pub calibration_images: usize,
-    /// Fractions of images classified correctly.
-    pub accuracy: Accuracies,
-    /// Mean of the classes' F1 on the test images, int8, 0..=1; none for models made before it was kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub macro_f1: Option<f64>,
-    /// How good its teachers are together, where it had any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teachers: Option<TeacherAccuracies>,
-    /// How confidences are scaled and what they are worth; none for models made before there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Calibration>,
-    /// The most frequent confusions among the test images, int8, most frequent first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confusions: Vec<Confusion>,
-    /// Weights, biases and requantization tables as the firmware stores them.
-    pub weight_bytes: usize,
-    /// Bytes of the activation arena.
-    pub activation_bytes: usize,
-    /// Multiply-accumulates of one inference.
-    pub macs: usize,
-    /// sha256 of `model.onnx`.
-    pub onnx_sha256: String,
-    /// sha256 of `model.int8.onnx`; its first eight bytes are the network hash in the firmware.
-    pub int8_sha256: String,
-}
-
-/// Which data set a model learned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DatasetEntry {
-    /// `fashion-mnist`, `drawn`, `photos`, or the name of the user's folder.
-    pub name: String,
-    /// sha256 over labels and pixels of both parts, in order.
-    pub sha256: String,
-}
-
-/// Images of one class taken for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confusion {
-    /// Class of the images.
-    pub label: usize,
-    /// What they are taken for.
-    pub predicted: usize,
-    /// How many.
-    pub images: usize,
-}
-
-/// Accuracies, 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Accuracies {
-    /// Float network on the test images.
-    pub float: f64,
-    /// Integer engine on the test images.
-    pub int8: f64,
-    /// The network as trained (with rounding, where it was trained so) on the validation images.
-    pub validation: f64,
-}
-
-/// Accuracies of a model's teachers, their probabilities averaged over images and mirror images, 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct TeacherAccuracies {
-    /// On the validation images, by which teachers were chosen.
-    pub validation: f64,
-    /// On the test images.
-    pub test: f64,
-}
-
-impl Manifest {
-    /// Returns the network with its task.
-    ///
-    /// # Errors
-    /// [`NetworkError`] where the layers do not fit the task.
-    pub fn architecture(&self) -> Result<Architecture, NetworkError> {
-        Architecture::new(self.network.clone(), self.layers.clone(), self.task.clone())
-    }
 }
 
 /// There is no model in a folder.
@@ -273,9 +175,7 @@ impl ModelDir {
         if !path.exists() {
             return Err(NoModel::at(path).into());
         }
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{}: damaged; train the model again", path.display()))
+        Manifest::read(&path)
     }
 
     /// Writes the manifest, whole or not at all.
@@ -283,8 +183,55 @@ impl ModelDir {
     /// # Errors
     /// Whatever the file system answers.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
-        let text = serde_json::to_string_pretty(manifest)? + "\n";
-        Ok(crate::files::write_whole(&self.manifest_path(), text.as_bytes())?)
+        manifest.write(&self.manifest_path())
+    }
+
+    /// Writes the manifest's checksum again, and that of burn's weights where they are kept; for edited manifests.
+    ///
+    /// # Errors
+    /// Where there is no manifest, or it is none but for its checksum.
+    pub fn write_checksums(&self) -> Result<()> {
+        let mut manifest = Manifest::read_edited(&self.manifest_path())?;
+        if let Ok(bytes) = std::fs::read(self.weights()) {
+            manifest.weights_sha256 = Some(sha256_hex(&bytes));
+        }
+        self.write_manifest(&manifest)
+    }
+
+    /// Removes the manifest: while a model's files are made again it has none.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub fn remove_manifest(&self) -> Result<()> {
+        let path = self.manifest_path();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| path.display().to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares a file with the sha256 that the manifest has of it, where there is one.
+    ///
+    /// # Errors
+    /// With both, and the remedy.
+    pub fn check(&self, path: &Path, recorded: impl Fn(&Manifest) -> Option<&String>) -> Result<()> {
+        if !self.manifest_path().exists() {
+            return Ok(());
+        }
+        let manifest = self.manifest()?;
+        let Some(recorded) = recorded(&manifest) else { return Ok(()) };
+        let have = sha256_hex(&std::fs::read(path).with_context(|| path.display().to_string())?);
+        if have != *recorded {
+            bail!(
+                "{}: damaged, or of another model: its sha256 is {have}, the manifest's {recorded}; restore it, or \
+                 make the model again with `{}`",
+                path.display(),
+                manifest.command
+            );
+        }
+        Ok(())
     }
 
     /// Reads the float ONNX file, where the model has one.
@@ -300,6 +247,7 @@ impl ModelDir {
         // Unsupported graphs are refused here rather than by an engine in its own words.
         let layers = float::layers(&model, &file)?;
         float::task(&model, &layers, &file)?;
+        self.check(&path, |manifest| Some(&manifest.onnx_sha256))?;
         Ok(Some(model))
     }
 
@@ -314,6 +262,7 @@ impl ModelDir {
         }
         let model = proto::read(&path)?;
         let network = int8::read(&model, &path.display().to_string())?;
+        self.check(&path, |manifest| Some(&manifest.int8_sha256))?;
         Ok((model, network))
     }
 

@@ -59,6 +59,7 @@ impl EngineName {
             Self::Integer => Box::new(integer::Integer::new(dir.read_firmware()?, false)),
             Self::Burn => {
                 let architecture = dir.manifest()?.architecture()?;
+                dir.check(&dir.weights(), |manifest| manifest.weights_sha256.as_ref())?;
                 Box::new(TrainedNet::load(&architecture, &dir.weights()).map_err(anyhow::Error::msg)?)
             }
             Self::Tract => Box::new(tract::Tract::float(&float()?)?),

@@ -36,6 +36,7 @@ impl ExportArgs {
                 manifest.command
             ));
         }
+        dir.check(&dir.weights(), |manifest| manifest.weights_sha256.as_ref())?;
         let net = TrainedNet::load(&manifest.architecture()?, &dir.weights()).map_err(anyhow::Error::msg)?;
         let sha256 = write_and_check(&net, &dir, &self.data.load_for(&dir, &manifest.task)?.test)?;
         if sha256 != manifest.onnx_sha256 {

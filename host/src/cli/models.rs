@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{print_json, print_line, shown};
 use crate::model_dir::ModelDir;
-use crate::report::models::{Entry, confidence_markdown, markdown};
+use crate::report::models::{Entry, confidence_markdown, markdown, model_dirs};
 use crate::report::{ablations, card, curves};
 
 #[derive(Debug, Args)]
@@ -25,14 +25,24 @@ pub(super) struct ModelsArgs {
     /// Write every model's card, README.md in its folder, and its training curves
     #[arg(long)]
     cards: bool,
+    /// Write the manifests' checksums again, after one was edited by hand
+    #[arg(long)]
+    checksums: bool,
     /// All manifests and device records as one JSON document
-    #[arg(long, conflicts_with_all = ["confidences", "ablations", "cards"])]
+    #[arg(long, conflicts_with_all = ["confidences", "ablations", "cards", "checksums"])]
     json: bool,
 }
 
 impl ModelsArgs {
     pub(super) fn run(self) -> Result<()> {
         let folder = self.folder.unwrap_or_else(|| crate::project_root().join("models"));
+        if self.checksums {
+            for dir in model_dirs(&folder)? {
+                dir.write_checksums()?;
+                print_line(shown(&dir.manifest_path()))?;
+            }
+            return Ok(());
+        }
         let entries = Entry::all(&folder).with_context(|| folder.display().to_string())?;
         if self.cards {
             for entry in &entries {

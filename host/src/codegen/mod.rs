@@ -15,6 +15,10 @@ use crate::evaluate::calibration::{Confidence, confidence_multiplier};
 use crate::plan::NetworkPlan;
 use crate::task::Task;
 
+// The firmware's build script checks what is written here, by the same lines.
+#[path = "../../../firmware/checksum.rs"]
+pub mod checksum;
+
 /// Name of the generated source file.
 pub const SOURCE_FILE: &str = "network.rs";
 /// Name of the file of constants beside it.
@@ -48,7 +52,8 @@ pub fn generate(plan: &NetworkPlan, name: &str, hash: [u8; 8], confidence: Confi
     generator.tail(count);
     let bytes = 4 * generator.words.len();
     let source = generator.source.replace("WEIGHT_BYTES", &bytes.to_string());
-    Generated { source, weights: generator.words.iter().flat_map(|word| word.to_le_bytes()).collect() }
+    let weights: Vec<u8> = generator.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    Generated { source: checksum::sealed(&source, &weights), weights }
 }
 
 struct Generator {

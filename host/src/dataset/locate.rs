@@ -128,13 +128,13 @@ pub fn photos_folder() -> Result<PathBuf, DatasetError> {
             ))),
         };
     }
-    let root = crate::project_root();
-    let places = [root.join("data/garment-photos"), root.join("../shared/data/garment-photos")];
-    places.into_iter().find(|place| pictures::is_picture_folder(place)).ok_or_else(|| {
-        DatasetError::Missing(format!(
+    let place = crate::project_root().join("data/garment-photos");
+    match pictures::is_picture_folder(&place) {
+        true => Ok(place),
+        false => Err(DatasetError::Missing(format!(
             "no garment photographs: put the folders of clothing-dataset-small (CC0, one folder a class) into data/garment-photos, or name their folder in {PHOTOS_VARIABLE}"
-        ))
-    })
+        ))),
+    }
 }
 
 fn load_photos(

@@ -28,14 +28,7 @@ impl Entry {
     /// # Errors
     /// Where the folder cannot be read or a record is damaged.
     pub fn all(folder: &Path) -> Result<Vec<Self>> {
-        let mut paths: Vec<_> =
-            std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-        paths.sort();
-        let mut entries = Vec::new();
-        for dir in paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()) {
-            entries.push(Self::of(&dir)?);
-        }
-        Ok(entries)
+        model_dirs(folder)?.iter().map(Self::of).collect()
     }
 
     /// Reads one model's manifest and records.
@@ -47,6 +40,17 @@ impl Entry {
         let photographs = record(&dir.photographs())?;
         Ok(Self { manifest: dir.manifest()?, device, robustness, photographs })
     }
+}
+
+/// Returns the model folders with a manifest in a folder, by name.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn model_dirs(folder: &Path) -> Result<Vec<ModelDir>> {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    Ok(paths.iter().map(|path| ModelDir::new(path)).filter(|dir| dir.manifest_path().exists()).collect())
 }
 
 /// Reads a record where there is one.

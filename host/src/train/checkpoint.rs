@@ -1,7 +1,8 @@
 //! One file that holds everything a training needs to go on exactly where it stopped.
 //!
-//! Layout: the magic `FMCKPT1\n`, the header's length (u32, little endian), a JSON header with the
-//! state and each section's length and sha256, then the sections. It is written whole or not at all.
+//! Layout: the magic `FMCKPT2\n`, the header's length (u32, little endian), the header's sha256 in 64 hexadecimal
+//! digits, a JSON header with the state and each section's length and sha256, then the sections. It is written whole
+//! or not at all.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use super::history::EpochRecord;
 use super::recipe::Recipe;
 use crate::dataset::identity::sha256_hex;
 
-const MAGIC: &[u8; 8] = b"FMCKPT1\n";
+const MAGIC: &[u8; 8] = b"FMCKPT2\n";
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, Error)]
@@ -112,7 +113,8 @@ impl Checkpoint {
         });
         let header = Header { state: self.state.clone(), sections: sections.collect() };
         let header = serde_json::to_vec(&header).map_err(|error| CheckpointError::Io(error.into()))?;
-        let mut file = [&MAGIC[..], &(header.len() as u32).to_le_bytes(), &header].concat();
+        let (length, sum) = ((header.len() as u32).to_le_bytes(), sha256_hex(&header));
+        let mut file = [&MAGIC[..], &length, sum.as_bytes(), &header].concat();
         contents.iter().for_each(|bytes| file.extend_from_slice(bytes));
         crate::files::write_whole(path, &file).map_err(CheckpointError::Io)
     }
@@ -137,7 +139,11 @@ impl Checkpoint {
         let cut_off = || damaged("header", "the file is cut off".into());
         let (length, rest) = after_magic.split_first_chunk::<4>().ok_or_else(cut_off)?;
         let length = u32::from_le_bytes(*length) as usize;
+        let (sum, rest) = rest.split_first_chunk::<64>().ok_or_else(cut_off)?;
         let (header, mut rest) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+        if sha256_hex(header).as_bytes() != sum {
+            return Err(damaged("header", "the checksum is wrong".into()));
+        }
         let header: Header =
             serde_json::from_slice(header).map_err(|error| damaged("header", error.to_string()))?;
         let mut take = |name: &str| -> Result<Vec<u8>, CheckpointError> {
@@ -153,7 +159,11 @@ impl Checkpoint {
             Ok(own.to_vec())
         };
         let [model, optimizer, average, best] = SECTION_NAMES.map(&mut take);
-        Ok(Self { model: model?, optimizer: optimizer?, average: average?, best: best?, state: header.state })
+        let [model, optimizer, average, best] = [model?, optimizer?, average?, best?];
+        if !rest.is_empty() {
+            return Err(damaged("sections", format!("{} bytes too many", rest.len())));
+        }
+        Ok(Self { model, optimizer, average, best, state: header.state })
     }
 
     /// Checks that this checkpoint belongs to the training asked for; only `epochs` may differ.
@@ -227,7 +237,11 @@ mod tests {
         let last = whole.len() - 1;
         let mut flipped = whole.clone();
         flipped[last] ^= 1;
+        let mut other_header = whole.clone();
+        other_header[100] ^= 1;
         let cases = [
+            (other_header, "header: the checksum is wrong"),
+            ([&whole[..], &[0]].concat(), "sections: 1 bytes too many"),
             (b"nonsense".to_vec(), "magic number"),
             (whole[..10].to_vec(), "header"),
             (whole[..last].to_vec(), "best: the file is cut off"),

@@ -40,7 +40,7 @@ const RECORD_FILE: &str = "import.json";
 #[command(
     after_help = "The file is read exactly or refused with the node, the reason and what to export instead. What was \
 folded, dropped or added is said; the file as it came and the one written are compared on pictures, and so are float and int8.\n\n\
-Examples:\n  host import mine.onnx --out models/mine --data ../shared/data/fashion-mnist\n  \
+Examples:\n  host import mine.onnx --out models/mine --data FOLDER\n  \
 host import mine.onnx --out models/mine --data pictures --input-range 0.485,0.456,0.406/0.229,0.224,0.225\n  \
 host import mine.onnx --out models/mine --data pictures --labels shirt,shoe,hat --output logits\n  \
 host import quantized.onnx --out models/mine --data pixels.npy"

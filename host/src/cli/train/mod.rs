@@ -15,6 +15,7 @@ pub(super) use options::{TrainArgs, input_shape};
 
 use super::progress::Progress;
 use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
+use crate::dataset::identity;
 use crate::dataset::locate::Pictures;
 use crate::dataset::strangers::Stranger;
 use crate::dataset::{Choice, Dataset, Kind};
@@ -124,6 +125,8 @@ impl TrainArgs {
             return Err(Failure::Interrupted(how).into());
         };
         let Trained { net, grids, outcome } = trained;
+        // From here on the files are another model's than an older manifest's.
+        dir.remove_manifest()?;
         write_history(&dir, &outcome, &recipe)?;
         net.save(&dir.weights())?;
         dir.write_grids(&grids)?;
@@ -212,6 +215,7 @@ impl TrainArgs {
             macs: network.with_network(|network| network.macs()),
             onnx_sha256: made.onnx_sha256,
             int8_sha256: made.int8_sha256,
+            weights_sha256: Some(identity::sha256_hex(&std::fs::read(dir.weights())?)),
         };
         dir.write_manifest(&manifest)?;
         if let Some(ablation) = &self.ablation {
