@@ -14,7 +14,7 @@ use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
 use crate::quantize::LayerGrid;
 use crate::quantize::network::{FirmwareNetwork, QuantizedNetwork};
-use crate::task::Task;
+use crate::task::{Task, visible};
 
 pub use manifest::{Accuracies, Confusion, DatasetEntry, Manifest, TeacherAccuracies};
 
@@ -69,7 +69,7 @@ impl ModelDir {
     /// Returns the folder's own name.
     pub fn name(&self) -> String {
         let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        absolute.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+        absolute.file_name().map_or_else(|| "model".into(), |name| visible(&name.to_string_lossy()))
     }
 
     /// Float ONNX.

@@ -139,9 +139,26 @@ fn is_invisible(letter: char) -> bool {
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Writes letters that cannot be seen, or would move what follows, as escapes such as `\u{1b}`.
+///
+/// For names of files and folders wherever they are shown: on a terminal, in generated code, on a page.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_invisible(letter) { shown.extend(letter.escape_unicode()) } else { shown.push(letter) }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_written_out() {
+        assert_eq!(visible("Ärmel – lang"), "Ärmel – lang");
+        assert_eq!(visible("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\u{a}\\u{202e}c");
+    }
 
     fn task(classes: &[&str]) -> Task {
         let input = InputShape { height: 40, width: 24, channels: 3 };

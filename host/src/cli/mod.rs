@@ -36,7 +36,7 @@ use crate::dataset::{self, Choice, Dataset, DatasetError, Kind};
 use crate::device::DeviceError;
 use crate::model_dir::{ModelDir, NoModel};
 use crate::plan::PlanningError;
-use crate::task::Task;
+use crate::task::{Task, visible};
 use crate::train::architecture::NetworkError;
 use crate::train::recipe::RecipeError;
 
@@ -256,10 +256,15 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("error: {}", program::typed(&in_one_line(&error), program::name()));
+            eprintln!("error: {}", program::typed(&plain(&in_one_line(&error)), program::name()));
             exit_code(&error)
         }
     }
+}
+
+/// A text of several lines in which names of files may stand, for a terminal.
+fn plain(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// An error and its causes, those left out that the text before them already tells.
@@ -326,7 +331,7 @@ fn print_json(document: &impl serde::Serialize) -> Result<()> {
 /// Shows a path relative to the working directory where that is shorter.
 fn shown(path: &std::path::Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+    visible(&path.strip_prefix(&here).unwrap_or(path).display().to_string())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use shared::preprocess::Seen;
 use shared::protocol::Verdict;
 
 use super::evaluate::EngineName;
-use super::{Failure, print_json, print_line, shown, terminal};
+use super::{Failure, plain, print_json, print_line, shown, terminal};
 use crate::dataset::photo::{self, Photo};
 use crate::evaluate::calibration::{Confidence, softmax};
 use crate::model_dir::ModelDir;
@@ -89,7 +89,7 @@ impl PredictArgs {
             let photo = match Photo::read(&path) {
                 Ok(photo) => photo,
                 Err(error) => {
-                    eprintln!("error: {error}");
+                    eprintln!("error: {}", plain(&error.to_string()));
                     problems.push(error);
                     continue;
                 }
