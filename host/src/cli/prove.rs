@@ -3,18 +3,18 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{Failure, is_quiet, print_json, print_line, remark};
-use crate::prove::measure::{Prover, Scope};
+use crate::prove::measure::{Group, Prover, Scope};
 use crate::prove::{Claim, Record, record_path};
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Accuracies, sizes, logits and instructions on the emulated chip and boards, the link, the page: each is read\n\
 where it is stated and measured by the command that the line names. Ends with 4 where one is not equal.\n\n\
-Examples:\n  host prove --quick          about 5 minutes\n  host prove                  about an hour\n  host prove --record         and keep it as docs/proof.json"
+Examples:\n  host prove --quick          about 5 minutes\n  host prove                  about an hour\n  host prove --record         and keep it as docs/proof.json\n  host prove --record --only boards      measure these again and keep the rest"
 )]
 pub(super) struct ProveArgs {
     /// Only what takes little time
@@ -26,6 +26,9 @@ pub(super) struct ProveArgs {
     /// Train beside PyTorch, too
     #[arg(long)]
     training: bool,
+    /// Only these figures; with --record they replace those in the record
+    #[arg(long, value_enum, value_name = "GROUP", conflicts_with = "quick")]
+    only: Vec<Group>,
     /// Keep the record as docs/proof.json, which the tests compare the README with
     #[arg(long, conflicts_with = "quick")]
     record: bool,
@@ -47,7 +50,7 @@ impl ProveArgs {
             }
         };
         let mut prover = Prover::new(scope, &mut say)?;
-        prover.run()?;
+        prover.run(&self.only)?;
         let (claims, skipped) = (prover.claims, prover.skipped);
         closed?;
         let record = Record {
@@ -58,9 +61,19 @@ impl ProveArgs {
             seconds: begun.elapsed().as_secs_f64().round(),
             claims,
             skipped,
+            again: Vec::new(),
         };
         if self.record {
-            let text = serde_json::to_string_pretty(&record)? + "\n";
+            let mut kept = record.clone();
+            if !self.only.is_empty() {
+                let path = record_path();
+                let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+                let before: Record =
+                    serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+                let newer = std::mem::replace(&mut kept, before);
+                kept.update(newer);
+            }
+            let text = serde_json::to_string_pretty(&kept)? + "\n";
             crate::files::write_whole(&record_path(), text.as_bytes())?;
         }
         if self.json {

@@ -116,9 +116,27 @@ pub struct Record {
     pub claims: Vec<Claim>,
     /// What was left out.
     pub skipped: Vec<Skipped>,
+    /// Commits at which some of the claims were measured again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<String>,
 }
 
 impl Record {
+    /// Puts figures that were measured again in the place of those before.
+    pub fn update(&mut self, newer: Self) {
+        for claim in newer.claims {
+            match self.claims.iter_mut().find(|known| known.claim == claim.claim) {
+                Some(known) => *known = claim,
+                None => self.claims.push(claim),
+            }
+        }
+        let is_measured =
+            |skipped: &Skipped| self.claims.iter().any(|claim| claim.claim.starts_with(&skipped.claim));
+        self.skipped.retain(|skipped| !is_measured(skipped));
+        self.again.push(newer.commit);
+        self.seconds += newer.seconds;
+    }
+
     /// The claims that are not what was measured.
     pub fn unequal(&self) -> Vec<&Claim> {
         self.claims.iter().filter(|claim| claim.equal == Some(false)).collect()
