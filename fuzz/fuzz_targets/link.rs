@@ -88,6 +88,8 @@ fuzz_target!(|bytes: &[u8]| {
     app.receive(0, &mut wire);
     wire.sent.clear();
     let mut answered = 0;
-    emit::<MAX_REQUEST>(7, &Request::Hello, |byte| answered += usize::from(app.receive(byte, &mut wire).is_some()));
+    emit::<MAX_REQUEST>(7, &Request::Hello, |byte| {
+        answered += usize::from(app.receive(byte, &mut wire).is_some())
+    });
     assert_eq!((answered, replies(&wire.sent)), (1, 1), "the greeting");
 });
