@@ -7,18 +7,12 @@ use std::path::Path;
 use assert_cmd::Command;
 use host::dataset::{drawn, idx, table};
 use host::model_dir::ModelDir;
-use support::program::{fails, host, succeeds, text};
+use support::program::{drawn_data, fails, host, succeeds, text};
 use support::{Need, have};
 
-/// A folder with small IDX files named as the official ones.
+/// A folder with small IDX files.
 fn small_data() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    idx::write(&drawn::samples(1, 8), &at("train-images-idx3-ubyte.gz"), &at("train-labels-idx1-ubyte.gz"))
-        .unwrap();
-    idx::write(&drawn::samples(2, 2), &at("t10k-images-idx3-ubyte.gz"), &at("t10k-labels-idx1-ubyte.gz"))
-        .unwrap();
-    folder
+    drawn_data(8, 2)
 }
 
 fn custom<'a>(command: &'a mut Command, data: &Path) -> &'a mut Command {
@@ -234,32 +228,6 @@ fn scripts_find_the_keys_that_they_rely_on() {
     ];
     let judged = document(&drawn);
     has(&judged, &["accuracy", "report", "macro_f1", "accuracy_interval", "sure_share", "sure_accuracy"]);
-}
-
-#[cfg(unix)]
-#[test]
-fn names_of_files_never_control_a_terminal_nor_become_code() {
-    let folder = tempfile::tempdir().unwrap();
-    let (picture, broken) =
-        (folder.path().join("evil\u{1b}[31m\u{202e}.png"), folder.path().join("bad\u{1b}[2J.png"));
-    host::report::png::write_gray(&picture, 40, 30, &[90; 1200]).unwrap();
-    std::fs::write(&broken, "no picture").unwrap();
-    let output = host().args(["predict", "--model", "nano"]).arg(&picture).arg(&broken).output().unwrap();
-    for stream in [&output.stdout, &output.stderr] {
-        let shown = text(stream);
-        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
-        assert!(shown.contains("\\u{1b}"), "{shown:?}");
-    }
-    // A model's folder whose name would be a second line of the generated source.
-    let model = folder.path().join("x\nfn evil() {}\n\"{}");
-    std::fs::create_dir(&model).unwrap();
-    std::fs::copy(host::project_root().join("models/nano/model.int8.onnx"), model.join("model.int8.onnx"))
-        .unwrap();
-    host().args(["codegen", "--model"]).arg(&model).assert().success();
-    let source = std::fs::read_to_string(model.join("network.rs")).unwrap();
-    assert!(source.contains("fn evil") && !source.lines().any(|line| line.starts_with("fn evil")));
-    let name = r#"pub const NAME: &str = "x\\u{a}fn evil() {}\\u{a}\"{}";"#;
-    assert!(source.contains(name), "{}", &source[..3_000]);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! A training that is killed at any moment goes on and ends as one that was left alone.
 #![cfg(unix)]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use host::dataset::{drawn, idx};
 use host::model_dir::ModelDir;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use support::program::drawn_data;
 
 /// Trainings that are killed; `KILLS=100 cargo test -p host --test kill` kills more.
 fn kills() -> u64 {
@@ -40,16 +42,12 @@ fn contents(out: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_training_killed_at_any_moment_ends_as_one_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let at = |name: &str| data.join(name);
-    idx::write(&drawn::samples(1, 16), &at("train-images-idx3-ubyte"), &at("train-labels-idx1-ubyte"))
-        .unwrap();
-    idx::write(&drawn::samples(2, 4), &at("t10k-images-idx3-ubyte"), &at("t10k-labels-idx1-ubyte")).unwrap();
+    let data = drawn_data(16, 4);
+    let data = data.path();
     // All in folders of one name: it stands in the generated code.
     let out = |run: u64| folder.path().join(run.to_string()).join("model");
     let begun = Instant::now();
-    ends_well(train(&data, &out(0), false));
+    ends_well(train(data, &out(0), false));
     let whole = begun.elapsed();
     let expected = contents(&out(0));
     let mut rng = ChaCha8Rng::seed_from_u64(11);
@@ -58,7 +56,7 @@ fn a_training_killed_at_any_moment_ends_as_one_left_alone() {
         let out = out(run);
         // Killed once or twice, at any moment of the whole.
         for attempt in 0..rng.random_range(1..=2) {
-            let mut child = train(&data, &out, attempt > 0);
+            let mut child = train(data, &out, attempt > 0);
             std::thread::sleep(whole.mul_f64(rng.random_range(0.05..1.0)));
             match child.try_wait().unwrap() {
                 Some(_) => late += 1,
@@ -73,7 +71,7 @@ fn a_training_killed_at_any_moment_ends_as_one_left_alone() {
                 dir.read_firmware().unwrap();
             }
         }
-        ends_well(train(&data, &out, true));
+        ends_well(train(data, &out, true));
         for ((name, expected), (_, have)) in expected.iter().zip(contents(&out)) {
             assert!(*expected == have, "run {run}: {name} is another file");
         }

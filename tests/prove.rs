@@ -1,7 +1,7 @@
 //! What the README says is in the record of what was measured.
 
+use host::prove::Record;
 use host::prove::stated::Text;
-use host::prove::{Record, record_path};
 
 /// Numbers with units in the README that are chosen, not measured, and where they are set.
 const CHOSEN: [(&str, &str); 2] = [
@@ -10,11 +10,7 @@ const CHOSEN: [(&str, &str); 2] = [
 ];
 
 fn record() -> Record {
-    let path = record_path();
-    let text = std::fs::read(&path).unwrap_or_else(|error| {
-        panic!("{}: {error}; `cargo run -p host -- prove --record` makes it", path.display())
-    });
-    serde_json::from_slice(&text).unwrap()
+    Record::read().unwrap()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use assert_cmd::Command;
+use host::dataset::{drawn, idx};
 
 /// The program, kept off the network and away from any real data set.
 pub fn host() -> Command {
@@ -10,6 +11,16 @@ pub fn host() -> Command {
     command.env("FASHION_MNIST_OFFLINE", "1").env("FASHION_MNIST_DOWNLOADS", "/nowhere");
     command.env_remove("FASHION_MNIST_DIR").env_remove("CI").env_remove("NO_COLOR");
     command
+}
+
+/// A folder with IDX files of drawn garments, named as the official ones.
+pub fn drawn_data(train_per_class: usize, test_per_class: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (part, seed, count) in [("train", 1, train_per_class), ("t10k", 2, test_per_class)] {
+        let at = |kind: &str| folder.path().join(format!("{part}-{kind}-ubyte.gz"));
+        idx::write(&drawn::samples(seed, count), &at("images-idx3"), &at("labels-idx1")).unwrap();
+    }
+    folder
 }
 
 /// What a program printed.

@@ -201,7 +201,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// First line of what a program says about itself.
-fn version(program: &str, arguments: &[&str]) -> Result<String, String> {
+pub(super) fn version(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
         .output()

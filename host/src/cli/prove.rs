@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
+use super::doctor::version;
 use super::{Failure, is_quiet, print_json, print_line, remark};
 use crate::prove::measure::{Group, Prover, Scope};
 use crate::prove::{Claim, Record, record_path};
@@ -66,10 +67,7 @@ impl ProveArgs {
         if self.record {
             let mut kept = record.clone();
             if !self.only.is_empty() {
-                let path = record_path();
-                let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-                let before: Record =
-                    serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+                let before = Record::read()?;
                 let newer = std::mem::replace(&mut kept, before);
                 kept.update(newer);
             }
@@ -112,16 +110,14 @@ fn line(claim: &Claim) -> String {
     format!("{verdict:<10}{:<10}{}: stated {stated}, measured {measured}", claim.label.name(), claim.claim)
 }
 
-/// First line that a program prints, or nothing.
-fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).current_dir(crate::project_root()).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
-}
-
+/// The project's commit, with a plus sign where files differ from it.
 fn commit() -> String {
-    let commit = first_line("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
-    let is_changed = first_line("git", &["status", "--porcelain"]).is_some_and(|line| !line.is_empty());
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(crate::project_root()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".into());
+    let is_changed = git(&["status", "--porcelain"]).is_some_and(|files| !files.is_empty());
     if is_changed { commit + "+" } else { commit }
 }
 
@@ -139,14 +135,7 @@ fn machine() -> String {
 }
 
 fn tools() -> Vec<String> {
-    let programs = [
-        ("rustc", "--version"),
-        ("qemu-system-arm", "--version"),
-        ("node", "--version"),
-        ("chromium", "--version"),
-    ];
-    programs
-        .iter()
-        .filter_map(|(program, flag)| Some(format!("{program}: {}", first_line(program, &[flag])?)))
-        .collect()
+    let programs = ["rustc", "qemu-system-arm", "node", "chromium"];
+    let told = |program: &&str| Some(format!("{program}: {}", version(program, &["--version"]).ok()?));
+    programs.iter().filter_map(told).collect()
 }

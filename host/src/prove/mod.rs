@@ -14,6 +14,7 @@ pub mod stated;
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// What kind of figure it is.
@@ -122,6 +123,17 @@ pub struct Record {
 }
 
 impl Record {
+    /// Reads the record of the last whole run.
+    ///
+    /// # Errors
+    /// Where there is none, with the command that makes it, or it is damaged.
+    pub fn read() -> Result<Self> {
+        let path = record_path();
+        let missing = || format!("{}: `host prove --record` makes it", path.display());
+        let text = std::fs::read(&path).with_context(missing)?;
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    }
+
     /// Puts figures that were measured again in the place of those before.
     pub fn update(&mut self, newer: Self) {
         for claim in newer.claims {

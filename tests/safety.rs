@@ -1,9 +1,13 @@
-//! Every piece of unsafe code has its reason, and all of them stand in one table.
+//! What is unsafe has its reason, all in one table; names of others control nothing.
 //!
-//! `UPDATE_DOCS=1 cargo test -p host --test unsafe_code` writes docs/unsafe.md again.
+//! `UPDATE_DOCS=1 cargo test -p host --test safety` writes docs/unsafe.md again.
+
+mod support;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+use support::program::{host, text};
 
 /// Folders with code of this project; generated networks have no unsafe code.
 const FOLDERS: [&str; 8] =
@@ -51,7 +55,7 @@ fn all_unsafe_code_is_in_the_table_with_its_reason() {
     let mut files = Vec::new();
     FOLDERS.iter().for_each(|folder| sources(&root.join(folder), &mut files));
     let mut table = String::from(
-        "# Unsafe code\n\nWritten by `UPDATE_DOCS=1 cargo test -p host --test unsafe_code`, which fails where a piece \
+        "# Unsafe code\n\nWritten by `UPDATE_DOCS=1 cargo test -p host --test safety`, which fails where a piece \
          has no reason.\nThe engine's own reinterpretations are in `firmware/src/bytes.rs`; everything else is assembly, \
          registers of a chip,\nor a foreign function.\n\n| file | pieces | reason |\n|---|---|---|\n",
     );
@@ -81,4 +85,30 @@ fn all_unsafe_code_is_in_the_table_with_its_reason() {
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == table, "docs/unsafe.md is another table; UPDATE_DOCS=1 writes it again");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_never_control_a_terminal_nor_become_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (picture, broken) =
+        (folder.path().join("evil\u{1b}[31m\u{202e}.png"), folder.path().join("bad\u{1b}[2J.png"));
+    host::report::png::write_gray(&picture, 40, 30, &[90; 1200]).unwrap();
+    std::fs::write(&broken, "no picture").unwrap();
+    let output = host().args(["predict", "--model", "nano"]).arg(&picture).arg(&broken).output().unwrap();
+    for stream in [&output.stdout, &output.stderr] {
+        let shown = text(stream);
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+        assert!(shown.contains("\\u{1b}"), "{shown:?}");
+    }
+    // A model's folder whose name would be a second line of the generated source.
+    let model = folder.path().join("x\nfn evil() {}\n\"{}");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::copy(host::project_root().join("models/nano/model.int8.onnx"), model.join("model.int8.onnx"))
+        .unwrap();
+    host().args(["codegen", "--model"]).arg(&model).assert().success();
+    let source = std::fs::read_to_string(model.join("network.rs")).unwrap();
+    assert!(source.contains("fn evil") && !source.lines().any(|line| line.starts_with("fn evil")));
+    let name = r#"pub const NAME: &str = "x\\u{a}fn evil() {}\\u{a}\"{}";"#;
+    assert!(source.contains(name), "{}", &source[..3_000]);
 }
