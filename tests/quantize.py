@@ -1,7 +1,7 @@
 """Quantizes a float ONNX file as a user of ONNX Runtime does.
 
 usage: quantize.py MODEL IMAGES FORMAT ACTIVATIONS WEIGHTS per-channel|per-tensor symmetric|asymmetric OUT
-IMAGES: 32-bit floats, [n][1][28][28].
+IMAGES: 32-bit floats, [n][channels][height][width] of the model's input.
 """
 import sys
 
@@ -11,8 +11,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 model, images, form, activations, weights, scales, symmetry, out = sys.argv[1:]
-pictures = np.fromfile(images, np.float32).reshape(-1, 1, 28, 28)
-name = onnx.load(model).graph.input[0].name
+entry = onnx.load(model).graph.input[0]
+name = entry.name
+shape = [size.dim_value for size in entry.type.tensor_type.shape.dim[1:]]
+pictures = np.fromfile(images, np.float32).reshape(-1, *shape)
 
 
 class Reader(CalibrationDataReader):

@@ -1,6 +1,6 @@
 //! Writing files whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,20 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_whole(path, bytes)
 }
 
+/// Locks a file, which is made where it is missing, until the returned one is dropped or the process ends, however it
+/// ends. `None` where another process holds it. A file system without locks holds none.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(named)?;
+    }
+    let file = File::options().create(true).append(true).open(path).map_err(named)?;
+    Ok((!matches!(file.try_lock(), Err(TryLockError::WouldBlock))).then_some(file))
+}
+
 /// Returns `path` with `.part` appended to its name.
 pub fn part_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -59,6 +73,16 @@ mod tests {
         assert!(error.to_string().contains("taken"), "{error}");
         assert!(taken.join("inside").exists());
         assert!(!part_path(&taken).exists());
+    }
+
+    #[test]
+    fn a_lock_is_held_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/lock");
+        let held = lock(&path).unwrap();
+        assert!(held.is_some() && lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(lock(&path).unwrap().is_some());
     }
 
     #[test]

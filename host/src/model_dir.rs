@@ -166,6 +166,11 @@ impl ModelDir {
         self.path.join("checkpoint.rounding.bin")
     }
 
+    /// Locked while a training writes into the folder.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("checkpoint.lock")
+    }
+
     /// Reads the manifest.
     ///
     /// # Errors

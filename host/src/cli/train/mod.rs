@@ -4,6 +4,7 @@ mod options;
 mod resume;
 mod teachers;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,7 +85,7 @@ impl TrainArgs {
                 "{odd} is unknown to the interleaved layers: training with burn's own, which are slower"
             ));
         }
-        let dir = self.dir(&architecture, &dataset)?;
+        let (dir, _lock) = self.dir(&architecture, &dataset)?;
         let teachers = teachers::ask(&recipe, &dataset)?;
         let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
         let resume = self.resume && checkpoint.exists();
@@ -166,14 +167,16 @@ impl TrainArgs {
         self.out.clone().unwrap_or_else(|| crate::project_root().join(default_out))
     }
 
-    /// The output folder, known to be writable.
-    fn dir(&self, architecture: &Architecture, dataset: &Dataset) -> Result<ModelDir> {
+    /// The output folder, known to be writable, and the lock that keeps other trainings out of it.
+    ///
+    /// An output that cannot be written is found out before the work, not after it.
+    fn dir(&self, architecture: &Architecture, dataset: &Dataset) -> Result<(ModelDir, File)> {
         let dir = ModelDir::new(&self.folder(&architecture.network, dataset.kind == Kind::Drawn));
-        // An output that cannot be written is found out before the work, not after it.
-        crate::files::write_whole(&dir.path().join(".probe"), b"")
-            .context("the output folder is not writable")?;
-        let _ = std::fs::remove_file(dir.path().join(".probe"));
-        Ok(dir)
+        let lock = crate::files::lock(&dir.lock()).context("the output folder is not writable")?;
+        let taken =
+            || format!("{}: another training writes into it; wait, or give another --out", shown(dir.path()));
+        let lock = lock.with_context(taken)?;
+        Ok((dir, lock))
     }
 
     /// Judges the model and writes its manifest and the firmware's code.
