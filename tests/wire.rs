@@ -9,6 +9,8 @@ use std::os::fd::FromRawFd;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use host::device::soak::{InMemory, Interpreted};
+use host::model_dir::ModelDir;
 use support::{Need, have};
 
 /// A pseudo-terminal: the test holds the board's end, the command opens the other by name.
@@ -59,7 +61,9 @@ fn play(seconds: u64, mut step: impl FnMut() -> std::io::Result<()>) {
 
 fn hil(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_garments"));
-    command.args(["device", "hil", "--model", "nano", "--dataset", "drawn"]).args(arguments);
+    command
+        .args(["device", "hil", "--model", "nano", "--dataset", "drawn", "--images", "100"])
+        .args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -83,6 +87,12 @@ fn told(output: &Output, words: &[&str]) {
     let last = text.lines().last().unwrap_or_default();
     assert!(last.starts_with("error: ") && words.iter().any(|word| last.contains(word)), "{text}");
     assert!(!text.contains("panicked"), "{text}");
+}
+
+/// Fails unless all images were answered as on the desktop.
+fn answered(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("0 mismatches"), "{output:?}");
 }
 
 #[test]
@@ -129,6 +139,63 @@ fn a_port_that_vanishes_is_told() {
     let gone = finish(hil(&["--port", "/dev/ttyGONE7"]));
     let text = String::from_utf8_lossy(&gone.stderr).into_owned();
     assert!(!gone.status.success() && text.contains("/dev/ttyGONE7"), "{text}");
+}
+
+/// A board with `nano` at this end of a port, which takes so many bytes at a time and pauses after them.
+///
+/// * `until_reset`: it resets whenever it has received so many: what it knew of a picture and what it was about to send
+///   is lost.
+fn serve(mut end: File, at_a_time: usize, pause: Duration, mut until_reset: impl FnMut() -> usize) {
+    let dir = ModelDir::new(&host::project_root().join("models/nano"));
+    let network = dir.read_firmware().unwrap();
+    let (hash, confidence) = (dir.network_hash().unwrap(), dir.confidence().unwrap());
+    let board = || InMemory::new(Interpreted::new("nano".into(), hash, network.clone(), confidence));
+    let (mut app, mut left) = (board(), until_reset());
+    let mut unsent = Vec::new();
+    play(50, || {
+        let mut buffer = [0; 4096];
+        if unsent.is_empty() {
+            let count = end.read(&mut buffer[..at_a_time])?;
+            std::thread::sleep(pause);
+            let before = count.min(left);
+            app.write_all(&buffer[..before])?;
+            left -= before;
+            if left == 0 {
+                (app, left) = (board(), until_reset());
+                app.write_all(&buffer[before..count])?;
+            }
+            let count = app.read(&mut buffer).unwrap_or(0);
+            unsent.extend_from_slice(&buffer[..count]);
+        }
+        let sent = end.write(&unsent)?;
+        unsent.drain(..sent);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_board_that_resets_begins_again_and_answers() {
+    let mut reset = 1_000;
+    let play = |end| {
+        serve(end, 4096, Duration::ZERO, || {
+            // At another place of a picture each time.
+            reset += 7_777;
+            reset
+        })
+    };
+    answered(&Board::new().hil(play).0);
+}
+
+#[test]
+fn a_slow_reader_is_waited_for() {
+    let slowly = |end| serve(end, 64, Duration::from_millis(5), || usize::MAX);
+    answered(&Board::new().hil(slowly).0);
+}
+
+#[test]
+fn a_board_that_only_resets_is_given_up() {
+    let (output, _) = Board::new().hil(|end| serve(end, 4096, Duration::ZERO, || 200));
+    told(&output, &["did not answer", "lost pieces"]);
 }
 
 #[test]
