@@ -48,6 +48,8 @@ pub enum Group {
     Boards,
     /// The link with damaged bytes
     Link,
+    /// A few seconds of each fuzz target
+    Fuzz,
     /// The page to try models in
     Page,
     /// What others published
@@ -100,6 +102,10 @@ impl<'a> Prover<'a> {
                 Group::Kernels => self.kernels()?,
                 Group::Boards => self.boards()?,
                 Group::Link => self.soak(),
+                Group::Fuzz if !self.scope.quick => self.fuzz(),
+                Group::Fuzz => {
+                    self.skip("fuzz targets", "compiles the project anew; left out of a quick run")
+                }
                 Group::Page => self.page(),
                 Group::Published => self.published(),
                 Group::Build if self.scope.build || !groups.is_empty() => self.build()?,
