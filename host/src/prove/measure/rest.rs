@@ -53,14 +53,8 @@ impl Prover<'_> {
         };
         let claim = "the fuzz targets, 10 s each";
         let stated = Some("no fault".into());
-        let claim = Claim::new(
-            claim,
-            Label::Measured,
-            "docs/proof.md",
-            stated,
-            measured,
-            "scripts/fuzz.sh 10".into(),
-        );
+        let claim =
+            Claim::new(claim, Label::Measured, "docs/proof.md", stated, measured, "scripts/fuzz.sh 10");
         self.add(claim.with_equal(is_held));
     }
 
