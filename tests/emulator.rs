@@ -202,11 +202,14 @@ fn every_kernel_gives_the_desktop_s_logits_on_the_chip() {
         return;
     }
     let networks = networks::NAMES.map(|name| (name, networks::network(name).unwrap()));
-    for (name, network) in networks.into_iter().chain([("odd", networks::odd())]) {
+    let wide = networks::wide().map(|network| ("wide", network));
+    for (name, network) in networks.into_iter().chain([("odd", networks::odd())]).chain(wide) {
         let network = network.to_firmware().unwrap();
         let samples = noise(network.quantized().task.input, 3, 31);
         for options in [Options::FASTEST, Profile::Size.into()] {
             let plan = NetworkPlan::new(&network, options).unwrap();
+            let is_packed = plan.decisions().iter().all(|step| step.kernel != "scalar");
+            assert!(is_packed || name == "odd", "{name}, {options}: a layer has a reference kernel");
             let elf =
                 build_plan(&mps2(), &plan, &format!("test-{name}"), [1; 8], Confidence::default()).unwrap();
             let emulator = Emulator::start(&mps2(), &elf).unwrap();

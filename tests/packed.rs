@@ -203,7 +203,7 @@ proptest! {
 
     #[test]
     fn image_conv_is_the_reference(
-        window in square(vec![3, 4, 8, 12, 16, 28], vec![3], vec![1, 2], 1)
+        window in square(vec![3, 4, 8, 12, 16, 28, 36, 64, 68, 124], vec![3], vec![1, 2], 1)
             .prop_filter("rows are whole words, strides equal, two columns of outputs", |window| {
                 window.in_width.is_multiple_of(4) && window.stride_x == window.stride_y && window.out_width > 1
             }),
@@ -289,7 +289,7 @@ proptest! {
 
     #[test]
     fn depthwise_in_place_is_the_reference(
-        window in square(vec![2, 3, 4, 5, 7, 8, 14, 15, 28], vec![3], vec![1, 2], 1)
+        window in square(vec![2, 3, 4, 5, 7, 8, 14, 15, 28, 33, 48, 66, 127], vec![3], vec![1, 2], 1)
             .prop_filter("strides equal, two columns of outputs, no more outputs than inputs", |window| {
                 window.stride_x == window.stride_y && window.out_width > 1
                     && window.in_width >= 2 + window.pad_left && window.out_pixels() <= window.in_pixels()

@@ -129,6 +129,25 @@ pub fn odd() -> QuantizedNetwork {
     QuantizedNetwork { task: Task::fashion_mnist(), layers: built.layers }
 }
 
+/// Networks over wide images, for tests: rows of up to 64 and up to 128 columns in every kernel over single planes.
+pub fn wide() -> [QuantizedNetwork; 5] {
+    let network = |width: usize, stride: usize, pooled: bool| {
+        let first = Builder { size: [10, width], ..Builder::new(10) }.conv(3, stride, 1, 8);
+        let first = if pooled { first.max_pool() } else { first };
+        let built = first.depthwise(1).depthwise(2).mean().dense(3, Activation::Linear);
+        let input = InputShape { height: 10, width, channels: 1 };
+        let task = Task { preprocessing: Preprocessing::Square, ..Task::numbered(input, 3) };
+        QuantizedNetwork { task, layers: built.layers }
+    };
+    [
+        network(56, 1, true),
+        network(120, 1, true),
+        network(100, 1, false),
+        network(64, 2, false),
+        network(124, 2, false),
+    ]
+}
+
 /// A network that reads colour images of 37×37 and tells three classes apart, for tests.
 pub fn colour() -> QuantizedNetwork {
     let input = InputShape { height: 37, width: 37, channels: 3 };

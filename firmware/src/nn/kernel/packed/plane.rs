@@ -32,7 +32,7 @@ pub struct PlaneConv<'a> {
 }
 
 impl PlaneConv<'_> {
-    /// Returns the bytes that a plane's row needs, 32 or 64; 0 where the layer is none of this kernel's.
+    /// Returns the bytes that a plane's row needs, 32 to 256; 0 where the layer is none of this kernel's.
     pub const fn fitting_pitch(&self) -> usize {
         let window = &self.window;
         let square = window.kernel_height == 3 && window.kernel_width == 3;
@@ -47,6 +47,8 @@ impl PlaneConv<'_> {
         match if read > held { read } else { held } {
             ..=16 => 32,
             17..=32 => 64,
+            33..=64 => 128,
+            65..=128 => 256,
             _ => 0,
         }
     }
@@ -113,10 +115,16 @@ impl PlaneConv<'_> {
         match (self.window.stride_x, self.pool, self.pitch) {
             (1, false, 32) => run_image::<1, false, 32>(self, image, memory),
             (1, false, 64) => run_image::<1, false, 64>(self, image, memory),
+            (1, false, 128) => run_image::<1, false, 128>(self, image, memory),
+            (1, false, 256) => run_image::<1, false, 256>(self, image, memory),
             (2, false, 32) => run_image::<2, false, 32>(self, image, memory),
             (2, false, 64) => run_image::<2, false, 64>(self, image, memory),
+            (2, false, 128) => run_image::<2, false, 128>(self, image, memory),
+            (2, false, 256) => run_image::<2, false, 256>(self, image, memory),
             (1, true, 32) => run_image::<1, true, 32>(self, image, memory),
             (1, true, 64) => run_image::<1, true, 64>(self, image, memory),
+            (1, true, 128) => run_image::<1, true, 128>(self, image, memory),
+            (1, true, 256) => run_image::<1, true, 256>(self, image, memory),
             _ => {}
         }
     }
@@ -126,7 +134,13 @@ impl PlaneConv<'_> {
     /// * `memory`: input `[in_height][in_width][channels]`, output `[out_height][out_width][channels]`.
     #[inline(always)]
     pub fn run_depthwise(&self, memory: Memory<'_>) {
-        if self.pitch == 32 { run_depthwise::<32>(self, memory) } else { run_depthwise::<64>(self, memory) }
+        match self.pitch {
+            32 => run_depthwise::<32>(self, memory),
+            64 => run_depthwise::<64>(self, memory),
+            128 => run_depthwise::<128>(self, memory),
+            256 => run_depthwise::<256>(self, memory),
+            _ => {}
+        }
     }
 
     fn task(&self) -> PlaneTask {

@@ -333,7 +333,7 @@ pub const DENSE_CHUNK: usize = 512;
 
 /// 3×3 over one plane: `STRIDE` 1 or 2, or pooled (`POOL`, stride 1, maximum of 2×2).
 ///
-/// * `plane`: rows of `PITCH` bytes (32 or 64), i16 pairs, padding included; `plane_words` gives its size.
+/// * `plane`: rows of `PITCH` bytes (32, 64, 128 or 256), i16 pairs, padding included; `plane_words` gives its size.
 /// * `constants`: [`PLANE_WORDS`]: bytes w0 w1 w1 w2 of each kernel row, bias, multiplier.
 /// * `output`: one byte every `stride`, row after row.
 #[inline(always)]
@@ -354,10 +354,16 @@ pub fn plane<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
     match (STRIDE, POOL, PITCH) {
         (1, false, 32) => implementation::plane_stride1_32(plane, constants, output, task),
         (1, false, 64) => implementation::plane_stride1_64(plane, constants, output, task),
+        (1, false, 128) => implementation::plane_stride1_128(plane, constants, output, task),
+        (1, false, 256) => implementation::plane_stride1_256(plane, constants, output, task),
         (2, false, 32) => implementation::plane_stride2_32(plane, constants, output, task),
         (2, false, 64) => implementation::plane_stride2_64(plane, constants, output, task),
+        (2, false, 128) => implementation::plane_stride2_128(plane, constants, output, task),
+        (2, false, 256) => implementation::plane_stride2_256(plane, constants, output, task),
         (1, true, 32) => implementation::plane_pool_32(plane, constants, output, task),
         (1, true, 64) => implementation::plane_pool_64(plane, constants, output, task),
+        (1, true, 128) => implementation::plane_pool_128(plane, constants, output, task),
+        (1, true, 256) => implementation::plane_pool_256(plane, constants, output, task),
         _ => {}
     }
 }

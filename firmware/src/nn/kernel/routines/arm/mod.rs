@@ -177,8 +177,14 @@ macro_rules! plane {
 plane! {
     plane_stride1_32, firmware_plane_stride1_32;
     plane_stride1_64, firmware_plane_stride1_64;
+    plane_stride1_128, firmware_plane_stride1_128;
+    plane_stride1_256, firmware_plane_stride1_256;
     plane_stride2_32, firmware_plane_stride2_32;
     plane_stride2_64, firmware_plane_stride2_64;
+    plane_stride2_128, firmware_plane_stride2_128;
+    plane_stride2_256, firmware_plane_stride2_256;
     plane_pool_32, firmware_plane_pool_32;
     plane_pool_64, firmware_plane_pool_64;
+    plane_pool_128, firmware_plane_pool_128;
+    plane_pool_256, firmware_plane_pool_256;
 }

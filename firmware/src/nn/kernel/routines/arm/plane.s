@@ -210,6 +210,8 @@
 .endm
  PLANE_STRIDE1 32
  PLANE_STRIDE1 64
+ PLANE_STRIDE1 128
+ PLANE_STRIDE1 256
 
 @ two outputs, two columns apart, of one kernel row
 .macro PLANE_APART offset, w01, w12, left_in, right_in
@@ -239,6 +241,8 @@
 .endm
  PLANE_STRIDE2 32
  PLANE_STRIDE2 64
+ PLANE_STRIDE2 128
+ PLANE_STRIDE2 256
 
 @ four outputs, their maximum requantized; r10 bias and then a sum, r11 a sum
 .macro LARGER a, b
@@ -280,3 +284,5 @@
 .endm
  PLANE_POOL 32
  PLANE_POOL 64
+ PLANE_POOL 128
+ PLANE_POOL 256

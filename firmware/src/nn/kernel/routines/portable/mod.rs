@@ -254,8 +254,14 @@ macro_rules! planes {
 planes! {
     plane_stride1_32: 1, 32, false;
     plane_stride1_64: 1, 64, false;
+    plane_stride1_128: 1, 128, false;
+    plane_stride1_256: 1, 256, false;
     plane_stride2_32: 2, 32, false;
     plane_stride2_64: 2, 64, false;
+    plane_stride2_128: 2, 128, false;
+    plane_stride2_256: 2, 256, false;
     plane_pool_32: 1, 32, true;
     plane_pool_64: 1, 64, true;
+    plane_pool_128: 1, 128, true;
+    plane_pool_256: 1, 256, true;
 }
