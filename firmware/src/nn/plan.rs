@@ -75,6 +75,11 @@ impl Step<'_> {
         let apart = match self.operator.overlap() {
             Overlap::Free => true,
             Overlap::InPlace => self.input == self.output,
+            Overlap::InPlaceOrApart => {
+                self.input == self.output
+                    || self.output + written <= self.input
+                    || self.output >= self.input + read
+            }
             Overlap::Below(bytes) => self.output + bytes <= self.input || self.output >= self.input + read,
         };
         inside && apart

@@ -1,6 +1,6 @@
 //! Where a plan's activations and scratch lie: the smallest arena for a chain of steps.
 //!
-//! Each output can begin just below its input, as far as the kernel needs, or above it. That is two
+//! Each output can begin just below its input or at it, as far as the kernel needs, or above it. That is two
 //! choices a step; all of them are tried for up to 14 steps, beyond which a step keeps the
 //! better one as it goes. Scratch lies above the activations of its step.
 
@@ -45,8 +45,10 @@ fn lay_out(operators: &[Operator<'_>], above: u32) -> Vec<Place> {
         let goes_above = index < EXHAUSTIVE && above >> index & 1 == 1;
         offsets.push(match operator.overlap() {
             Overlap::Free => 0,
-            Overlap::InPlace => input,
-            Overlap::Below(_) if goes_above => input + operator.input_len().next_multiple_of(4) as i64,
+            Overlap::Below(_) | Overlap::InPlaceOrApart if goes_above => {
+                input + operator.input_len().next_multiple_of(4) as i64
+            }
+            Overlap::InPlace | Overlap::InPlaceOrApart => input,
             Overlap::Below(bytes) => input - bytes.next_multiple_of(4) as i64,
         });
     }

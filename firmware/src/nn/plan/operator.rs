@@ -86,6 +86,8 @@ pub enum Operator<'a> {
 pub enum Overlap {
     /// They begin at the same byte.
     InPlace,
+    /// They begin at the same byte, or lie apart.
+    InPlaceOrApart,
     /// The output begins at least so many bytes below the input, or above its end.
     Below(usize),
     /// There is no input in the arena, or no output.
@@ -163,9 +165,8 @@ impl Operator<'_> {
             | Operator::Recall { .. }
             | Operator::Logits(_)
             | Operator::ScalarLogits(_) => Overlap::Free,
-            Operator::Depthwise(_) | Operator::Keep { .. } | Operator::Add { .. } | Operator::Lookup(_) => {
-                Overlap::InPlace
-            }
+            Operator::Depthwise(_) => Overlap::InPlaceOrApart,
+            Operator::Keep { .. } | Operator::Add { .. } | Operator::Lookup(_) => Overlap::InPlace,
             Operator::Product { layer, .. } if layer.are_single[0] => {
                 Overlap::Below(layer.pixels * layer.channels)
             }

@@ -117,6 +117,9 @@ impl PackedConv<'_> {
     #[inline(always)]
     pub fn run(&self, memory: Memory<'_>) {
         match (self.pool, self.packing) {
+            (false, Packing::Nibble) if self.is_pointwise() => run_pointwise::<1>(self, memory),
+            (false, Packing::Paired) if self.is_pointwise() => run_pointwise::<2>(self, memory),
+            (false, Packing::Wide) if self.is_pointwise() => run_pointwise::<4>(self, memory),
             (false, Packing::Nibble) => run::<1>(self, memory),
             (false, Packing::Paired) => run::<2>(self, memory),
             (false, Packing::Wide) => run::<4>(self, memory),
@@ -124,6 +127,12 @@ impl PackedConv<'_> {
             (true, Packing::Paired) => run_pooled::<2>(self, memory),
             (true, Packing::Wide) => run_pooled::<4>(self, memory),
         }
+    }
+
+    /// Whether each output pixel is computed from one input pixel, at the same place.
+    const fn is_pointwise(&self) -> bool {
+        let window = &self.window;
+        window.taps() == 1 && window.in_width == window.out_width && window.in_height == window.out_height
     }
 
     fn gather(&self) -> Gather {
@@ -186,6 +195,35 @@ fn run<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
         routines::conv_2x4::<WORDS>(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
         pixel = second.next(width);
+    }
+    let length = layer.output_len();
+    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
+        layer.output.clamp(output);
+    }
+}
+
+/// As [`run`], with all rows as one and no window to be placed.
+#[inline(never)]
+fn run_pointwise<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
+    let patch = take(&mut memory.scratch, 2 * layer.steps());
+    let padding = take(&mut memory.scratch, layer.padding_words());
+    let padding = crate::bytes::of_words(padding);
+    let pixels = layer.window.in_pixels();
+    let mut gather = Gather::of_pixels(pixels, layer.in_channels);
+    let mut task = layer.task();
+    let mut output = memory.output;
+    for pixel in (0..pixels).step_by(2) {
+        let mut second = pixel + 1;
+        if second == pixels {
+            // The last of an odd number: computed twice, written once.
+            second = pixel;
+            task.pixel_stride = 0;
+        }
+        let input = part(memory.activations, memory.input, layer.input_len());
+        gather.widen_pixels(input, padding, [pixel, second], patch);
+        let Some(written) = memory.activations.get_mut(output..) else { return };
+        routines::conv_2x4::<WORDS>(patch, layer.constants, written, &task);
+        output += 2 * layer.out_channels;
     }
     let length = layer.output_len();
     if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {

@@ -2,7 +2,8 @@
 //!
 //! A plane is copied to scratch as rows of i16 with their padding; then each output channel runs over it
 //! with its nine weights in registers. The image's plane serves all channels, optionally pooled 2×2 in
-//! registers. A depthwise layer copies four channels at a time and writes over them in place.
+//! registers. A depthwise layer copies four channels at a time and writes over them in place. Wide planes are
+//! worked through in bands of a few rows, so that scratch stays small.
 
 use super::{Memory, Output, splat, take};
 use crate::nn::kernel::instr::{lanes, pack_high, pack_low, pack_mixed, sxtb16, sxtb16_ror8};
@@ -70,9 +71,24 @@ impl PlaneConv<'_> {
         height * width * self.channels
     }
 
+    /// Rows of outputs that are computed from one copy of the plane: all, or a band where rows are long.
+    const fn band(&self) -> usize {
+        let rows = self.out_size()[0];
+        let most = match self.pitch {
+            ..=64 => rows,
+            ..=128 => 16,
+            _ => 8,
+        };
+        if rows < most { rows } else { most }
+    }
+
+    /// Rows of the plane between one row of outputs and the next.
+    const fn step(&self) -> usize {
+        if self.pool { 2 } else { self.window.stride_y }
+    }
+
     const fn plane_words(&self) -> usize {
-        let step = if self.pool { 2 } else { self.window.stride_y };
-        plane_words(self.out_size()[0], step, self.pool, self.pitch)
+        plane_words(self.band(), self.step(), self.pool, self.pitch)
     }
 
     /// Returns the words of scratch for the image.
@@ -103,7 +119,9 @@ impl PlaneConv<'_> {
     /// Whether the depthwise kernel takes this layer: whole groups of channels.
     pub const fn fits_depthwise(&self) -> bool {
         let has_pairs = self.window.in_width >= 2 + self.window.pad_left;
-        self.is_consistent() && self.channels.is_multiple_of(GROUP) && !self.pool && has_pairs
+        // A band is written before the rows below it are read.
+        let is_behind = self.pitch <= 64 || self.window.out_width <= self.window.in_width;
+        self.is_consistent() && self.channels.is_multiple_of(GROUP) && !self.pool && has_pairs && is_behind
     }
 
     /// Convolves the image.
@@ -129,7 +147,7 @@ impl PlaneConv<'_> {
         }
     }
 
-    /// Convolves every channel with its own kernel, in place: input and output begin at the same byte.
+    /// Convolves every channel with its own kernel: input and output begin at the same byte, or lie apart.
     ///
     /// * `memory`: input `[in_height][in_width][channels]`, output `[out_height][out_width][channels]`.
     #[inline(always)]
@@ -137,8 +155,8 @@ impl PlaneConv<'_> {
         match self.pitch {
             32 => run_depthwise::<32>(self, memory),
             64 => run_depthwise::<64>(self, memory),
-            128 => run_depthwise::<128>(self, memory),
-            256 => run_depthwise::<256>(self, memory),
+            128 => run_depthwise_in_bands::<128>(self, memory),
+            256 => run_depthwise_in_bands::<256>(self, memory),
             _ => {}
         }
     }
@@ -169,16 +187,22 @@ fn run_image<const STRIDE: usize, const POOL: bool, const PITCH: usize>(
     let plane = take(&mut memory.scratch, layer.plane_words());
     let pad = lanes(i16::from(layer.input_zero_point), i16::from(layer.input_zero_point));
     let width = layer.window.in_width;
-    for (plane_row, words) in plane.chunks_exact_mut(PITCH / 4).enumerate() {
-        let source = layer.source_row(plane_row).and_then(|row| image.get(row * width..(row + 1) * width));
-        widen_row(source.unwrap_or(&[]), layer.window.pad_left, pad, words);
-    }
     let length = layer.output_len();
     let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) else { return };
-    let task = layer.task();
-    for (channel, constants) in layer.constants.as_chunks().0.iter().enumerate() {
-        let Some(first) = output.get_mut(channel..) else { return };
-        routines::plane::<STRIDE, POOL, PITCH>(plane, constants, first, &task);
+    let (all, band) = (layer.task(), layer.band().max(1));
+    let row_len = layer.out_size()[1] * layer.channels;
+    for begin in (0..layer.out_size()[0]).step_by(band) {
+        for (row, words) in plane.chunks_exact_mut(PITCH / 4).enumerate() {
+            let source = layer.source_row(begin * layer.step() + row);
+            let source = source.and_then(|row| image.get(row * width..(row + 1) * width));
+            widen_row(source.unwrap_or(&[]), layer.window.pad_left, pad, words);
+        }
+        let rows = band.min(layer.out_size()[0] - begin);
+        let task = PlaneTask { rows: rows as u32, ..all };
+        for (channel, constants) in layer.constants.as_chunks().0.iter().enumerate() {
+            let Some(first) = output.get_mut(begin * row_len + channel..) else { return };
+            routines::plane::<STRIDE, POOL, PITCH>(plane, constants, first, &task);
+        }
     }
     layer.output.clamp(output);
 }
@@ -212,19 +236,18 @@ fn widen_row(source: &[i8], pad_left: usize, pad: u32, words: &mut [u32]) {
 #[inline(never)]
 fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
     let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
-    let Some(activations) = memory.activations.get_mut(memory.input..) else { return };
+    let Memory { activations, input: from, output: to, .. } = memory;
     let task = layer.task();
     let (constants, _) = layer.constants.as_chunks::<PLANE_WORDS>();
     let split = SplitPlan::new(layer, PITCH);
     pad_rows(layer, planes, PITCH / 4);
     for (group, constants) in constants.chunks_exact(GROUP).enumerate() {
         let first = GROUP * group;
-        let (Some(input), Some(rows)) = (activations.get(first..), planes.get_mut(split.first_word..)) else {
-            return;
-        };
+        let rows = planes.get_mut(split.first_word..);
+        let (Some(input), Some(rows)) = (activations.get(from + first..), rows) else { return };
         routines::split_4(input, rows, &split.task);
         let planes = planes.chunks_exact(layer.plane_words().max(1));
-        for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
+        for (plane, (constants, channel)) in planes.zip(constants.iter().zip(to + first..)) {
             let Some(output) = activations.get_mut(channel..) else { return };
             if layer.window.stride_x == 1 {
                 routines::plane::<1, false, PITCH>(plane, constants, output, &task);
@@ -233,8 +256,85 @@ fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'
             }
         }
     }
-    let length = layer.output_len();
-    if let Some(output) = activations.get_mut(..length) {
+    if let Some(output) = activations.get_mut(to..to + layer.output_len()) {
+        layer.output.clamp(output);
+    }
+}
+
+/// Rows of the plane under a band of outputs.
+struct Band {
+    /// Rows of outputs.
+    rows: usize,
+    /// Rows that the band before has copied already.
+    kept: usize,
+    /// Rows of padding behind those.
+    above: usize,
+    /// Input rows: the first, and how many.
+    input: [usize; 2],
+    /// Rows of padding at the end.
+    below: usize,
+}
+
+impl Band {
+    /// The band whose first row of outputs is `begin`.
+    #[inline(always)]
+    fn at(layer: &PlaneConv<'_>, begin: usize) -> Self {
+        let Window { out_height, stride_y, pad_top, in_height, .. } = layer.window;
+        let rows = layer.band().min(out_height - begin);
+        let kept = if begin == 0 { 0 } else { 3 - stride_y };
+        let (first, end) = (begin * stride_y + kept, (begin + rows - 1) * stride_y + 3);
+        let above = pad_top.saturating_sub(first);
+        let from = (first + above - pad_top).min(in_height);
+        let to = (end - pad_top).clamp(from, in_height);
+        let below = end - first - above - (to - from);
+        Self { rows, kept, above, input: [from, to - from], below }
+    }
+}
+
+/// As [`run_depthwise`], a band after the other in each group of channels.
+#[inline(never)]
+fn run_depthwise_in_bands<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
+    let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
+    let Memory { activations, input: from, output: to, .. } = memory;
+    let (constants, _) = layer.constants.as_chunks::<PLANE_WORDS>();
+    let (all, split) = (layer.task(), SplitPlan::new(layer, PITCH).task);
+    let (row_words, plane_words) = (PITCH / 4, layer.plane_words().max(1));
+    let pad = lanes(i16::from(layer.input_zero_point), i16::from(layer.input_zero_point));
+    let window = &layer.window;
+    for (group, constants) in constants.chunks_exact(GROUP).enumerate() {
+        for begin in (0..window.out_height).step_by(layer.band().max(1)) {
+            let Band { rows, kept, above, input: [row, count], below } = Band::at(layer, begin);
+            for plane in planes.chunks_exact_mut(plane_words) {
+                let used = (kept + above + count) * row_words;
+                if let Some(behind) = plane_words.checked_sub(kept * row_words)
+                    && kept > 0
+                {
+                    plane.copy_within(behind.., 0);
+                }
+                plane.get_mut(kept * row_words..(kept + above) * row_words).unwrap_or_default().fill(pad);
+                plane.get_mut(used..used + below * row_words).unwrap_or_default().fill(pad);
+            }
+            if count > 0 {
+                let first = from + row * window.in_width * layer.channels + GROUP * group;
+                let input = activations.get(first..);
+                let rows = planes.get_mut((kept + above) * row_words..);
+                let (Some(input), Some(rows)) = (input, rows) else { return };
+                routines::split_4(input, rows, &SplitTask { rows: count as u32, ..split });
+            }
+            let task = PlaneTask { rows: rows as u32, ..all };
+            let first = to + begin * window.out_width * layer.channels + GROUP * group;
+            let planes = planes.chunks_exact(plane_words);
+            for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
+                let Some(output) = activations.get_mut(channel..) else { return };
+                if window.stride_x == 1 {
+                    routines::plane::<1, false, PITCH>(plane, constants, output, &task);
+                } else {
+                    routines::plane::<2, false, PITCH>(plane, constants, output, &task);
+                }
+            }
+        }
+    }
+    if let Some(output) = activations.get_mut(to..to + layer.output_len()) {
         layer.output.clamp(output);
     }
 }
