@@ -428,6 +428,25 @@ fn a_file_becomes_a_model_folder_that_every_command_takes() {
     let evaluated = succeeds(host().arg("evaluate").args(written));
     assert!(text(&evaluated.stdout).contains("accuracy"), "{}", text(&evaluated.stdout));
 
+    let page = folder.path().join("mine.html");
+    succeeds(host().arg("report").args(written).args(["--images", "50", "--out", page.to_str().unwrap()]));
+    let page = std::fs::read_to_string(page).unwrap();
+    for told in ["Where it comes from", "Meine Wäsche.onnx", "calibrated on", "--calibrate 50", "Softmax"] {
+        assert!(page.contains(told), "{told}");
+    }
+
+    // A bit that flips is noticed, as with a model that was trained here.
+    for name in ["model.int8.onnx", "model.onnx"] {
+        let whole = std::fs::read(out.join(name)).unwrap();
+        let mut damaged = whole.clone();
+        // In the weights, so that the file still reads.
+        damaged[whole.len() / 2] ^= 1;
+        std::fs::write(out.join(name), damaged).unwrap();
+        fails(host().arg("evaluate").args(written), 1, &[name, "damaged", "host -- import"]);
+        std::fs::write(out.join(name), whole).unwrap();
+    }
+    succeeds(host().arg("evaluate").args(written));
+
     // Again into the same folder: yes. Into another's: no.
     succeeds(host().args(arguments(&file, &out)));
     fails(host().args(arguments(&file, folder.path())), 2, &["there is something else in it", "--out"]);

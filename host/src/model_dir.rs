@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::dataset::identity::sha256_hex;
 use crate::evaluate::calibration::Confidence;
+use crate::import::record::Record;
 use crate::onnx::proto::{self, ModelProto};
 use crate::onnx::{float, int8};
 use crate::quantize::LayerGrid;
@@ -22,6 +23,17 @@ pub use manifest::{Accuracies, Confusion, DatasetEntry, Manifest, TeacherAccurac
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDir {
     path: PathBuf,
+}
+
+/// A file whose sha256 is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// `model.onnx`.
+    Float,
+    /// `model.int8.onnx`.
+    Int8,
+    /// burn's own weights.
+    Weights,
 }
 
 /// There is no model in a folder.
@@ -166,6 +178,11 @@ impl ModelDir {
         self.path.join("checkpoint.rounding.bin")
     }
 
+    /// What is kept of an import.
+    pub fn import_record(&self) -> PathBuf {
+        self.path.join("import.json")
+    }
+
     /// Locked while a training writes into the folder.
     pub fn lock(&self) -> PathBuf {
         self.path.join("checkpoint.lock")
@@ -217,26 +234,46 @@ impl ModelDir {
         }
     }
 
-    /// Compares a file with the sha256 that the manifest has of it, where there is one.
+    /// Compares a file with the sha256 that the manifest, or the record of an import, has of it.
     ///
     /// # Errors
     /// With both, and the remedy.
-    pub fn check(&self, path: &Path, recorded: impl Fn(&Manifest) -> Option<&String>) -> Result<()> {
-        if !self.manifest_path().exists() {
-            return Ok(());
-        }
-        let manifest = self.manifest()?;
-        let Some(recorded) = recorded(&manifest) else { return Ok(()) };
-        let have = sha256_hex(&std::fs::read(path).with_context(|| path.display().to_string())?);
-        if have != *recorded {
+    pub fn check(&self, file: Kept) -> Result<()> {
+        let Some((recorded, command)) = self.recorded(file)? else { return Ok(()) };
+        let path = match file {
+            Kept::Float => self.float_onnx(),
+            Kept::Int8 => self.int8_onnx(),
+            Kept::Weights => self.weights(),
+        };
+        let have = sha256_hex(&std::fs::read(&path).with_context(|| path.display().to_string())?);
+        if have != recorded {
             bail!(
-                "{}: damaged, or of another model: its sha256 is {have}, the manifest's {recorded}; restore it, or \
-                 make the model again with `{}`",
+                "{}: damaged, or of another model: its sha256 is {have}, the recorded one {recorded}; restore it, or \
+                 make the model again with `{command}`",
                 path.display(),
-                manifest.command
             );
         }
         Ok(())
+    }
+
+    /// The sha256 recorded of a file, and the command that makes the model again.
+    fn recorded(&self, file: Kept) -> Result<Option<(String, String)>> {
+        if self.manifest_path().exists() {
+            let manifest = self.manifest()?;
+            let sha256 = match file {
+                Kept::Float => Some(manifest.onnx_sha256),
+                Kept::Int8 => Some(manifest.int8_sha256),
+                Kept::Weights => manifest.weights_sha256,
+            };
+            return Ok(sha256.map(|sha256| (sha256, manifest.command)));
+        }
+        let Some(record) = Record::of(self)? else { return Ok(None) };
+        let sha256 = match file {
+            Kept::Float => record.onnx_sha256,
+            Kept::Int8 => Some(record.int8_sha256),
+            Kept::Weights => None,
+        };
+        Ok(sha256.map(|sha256| (sha256, record.command)))
     }
 
     /// Reads the float ONNX file, where the model has one.
@@ -252,7 +289,7 @@ impl ModelDir {
         // Unsupported graphs are refused here rather than by an engine in its own words.
         let layers = float::layers(&model, &file)?;
         float::task(&model, &layers, &file)?;
-        self.check(&path, |manifest| Some(&manifest.onnx_sha256))?;
+        self.check(Kept::Float)?;
         Ok(Some(model))
     }
 
@@ -267,7 +304,7 @@ impl ModelDir {
         }
         let model = proto::read(&path)?;
         let network = int8::read(&model, &path.display().to_string())?;
-        self.check(&path, |manifest| Some(&manifest.int8_sha256))?;
+        self.check(Kept::Int8)?;
         Ok((model, network))
     }
 

@@ -13,11 +13,12 @@ use crate::dataset::strangers::Stranger;
 use crate::evaluate::classification::{ClassScores, FEW_IMAGES, Scores, by_class, interval};
 use crate::evaluate::compose;
 use crate::evaluate::judgement::{ClassCalibration, Judgement};
-use crate::model_dir::ModelDir;
+use crate::import::record::Record;
+use crate::model_dir::{Kept, ModelDir};
 use crate::plan::{NetworkPlan, Options};
 use crate::report::garments;
-use crate::report::models::Entry;
-use crate::report::page::Report;
+use crate::report::models::{self, Entry};
+use crate::report::page::{Origin, Report};
 use crate::report::{ablations, chart, heatmap, kernels, table};
 use crate::runtime::{Engine, integer, ort, tract};
 use crate::task::Task;
@@ -59,7 +60,7 @@ impl EngineName {
             Self::Integer => Box::new(integer::Integer::new(dir.read_firmware()?, false)),
             Self::Burn => {
                 let architecture = dir.manifest()?.architecture()?;
-                dir.check(&dir.weights(), |manifest| manifest.weights_sha256.as_ref())?;
+                dir.check(Kept::Weights)?;
                 Box::new(TrainedNet::load(&architecture, &dir.weights()).map_err(anyhow::Error::msg)?)
             }
             Self::Tract => Box::new(tract::Tract::float(&float()?)?),
@@ -209,18 +210,32 @@ impl Answers {
         Ok(Self { dir, dataset: name, task, test, files, judgement, float, photos, strangers, sure_from })
     }
 
-    /// Writes the page about them; `None` for a model without a manifest.
-    pub(super) fn html(&self, seed: u64) -> Result<Option<String>> {
-        if !self.dir.manifest_path().exists() {
-            return Ok(None);
-        }
-        let models = crate::project_root().join("models");
+    /// Writes the page about them.
+    ///
+    /// # Errors
+    /// For a model that was neither trained nor imported here, and where a record is damaged.
+    pub(super) fn html(&self, seed: u64) -> Result<String> {
+        let (dir, name) = (&self.dir, self.dir.name());
+        let record = Record::of(dir)?;
+        let (entry, device);
+        let origin = match &record {
+            Some(record) if !dir.manifest_path().exists() => {
+                device = models::record(&dir.device_record())?;
+                Origin::Imported { name: &name, record, device: device.as_ref() }
+            }
+            _ => {
+                entry = Entry::of(dir)
+                    .context("nothing to report on; `host train` and `host import` leave it")?;
+                Origin::Trained(&entry)
+            }
+        };
+        let folder = crate::project_root().join("models");
         let history = std::fs::read_to_string(self.dir.history()).ok();
         let history = history.and_then(|text| history::from_csv(&text)).unwrap_or_default();
         let counted = kernels::Record::read()?;
         let report = Report {
-            entry: &Entry::of(&self.dir)?,
-            all: &Entry::all(&models)?,
+            origin,
+            all: &Entry::all(&folder)?,
             dataset: &self.dataset,
             task: &self.task,
             test: &self.test,
@@ -232,9 +247,9 @@ impl Answers {
             history: &history,
             plan: &NetworkPlan::new(&self.dir.read_firmware()?, Options::default())?,
             kernels: counted.as_ref(),
-            ablations: &ablations::groups(&models)?,
+            ablations: &ablations::groups(&folder)?,
         };
-        Ok(Some(report.html()))
+        Ok(report.html())
     }
 }
 
@@ -298,10 +313,11 @@ impl EvaluateArgs {
         if let Some(photos) = &answers.photos {
             files.text("photos.csv", &photos.to_csv())?;
         }
-        match answers.html(self.seed)? {
-            Some(html) => files.text("report.html", &html),
-            None => Ok(()),
+        // A folder with nothing but the networks has nothing more to tell.
+        if dir.manifest_path().exists() || dir.import_record().exists() {
+            files.text("report.html", &answers.html(self.seed)?)?;
         }
+        Ok(())
     }
 
     fn print(&self, document: &Document, report: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use super::{DataArgs, Failure, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::dataset::identity::sha256_hex;
 use crate::evaluate::roundtrip::{self, TOLERANCE};
-use crate::model_dir::ModelDir;
+use crate::model_dir::{Kept, ModelDir};
 use crate::train::TrainedNet;
 
 /// Test images that the readers are compared on.
@@ -36,7 +36,7 @@ impl ExportArgs {
                 manifest.command
             ));
         }
-        dir.check(&dir.weights(), |manifest| manifest.weights_sha256.as_ref())?;
+        dir.check(Kept::Weights)?;
         let net = TrainedNet::load(&manifest.architecture()?, &dir.weights()).map_err(anyhow::Error::msg)?;
         let sha256 = write_and_check(&net, &dir, &self.data.load_for(&dir, &manifest.task)?.test)?;
         if sha256 != manifest.onnx_sha256 {

@@ -9,6 +9,7 @@ use super::{DataArgs, Failure, print_line, remark, shown};
 use crate::dataset::Samples;
 use crate::evaluate::accuracy_of;
 use crate::evaluate::verify::{MAX_LSB, largest_layer_step};
+use crate::import::record::Record;
 use crate::model_dir::{ModelDir, NoModel, encode};
 use crate::onnx::{float, int8, proto};
 use crate::plan::{NetworkPlan, Profile};
@@ -60,6 +61,11 @@ impl QuantizeArgs {
             manifest.weight_bytes = smallest.constant_bytes();
             manifest.activation_bytes = smallest.arena_bytes();
             dir.write_manifest(&manifest)?;
+        } else if let Some(mut record) = Record::of(&dir)? {
+            record.int8_sha256 = sha256;
+            record.calibration_images = self.images.min(dataset.train.len());
+            record.data_sha256 = dataset.sha256.clone();
+            record.write(&dir)?;
         }
         print_line(shown(&dir.int8_onnx()))?;
         remark(format_args!("next: cargo run -p host -- codegen --model {}", shown(dir.path())));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::evaluate::{Answers, EngineName};
@@ -62,13 +62,7 @@ impl ReportArgs {
             }
         };
         let answers = Answers::collect(&model, EngineName::Integer, &self.data, self.images, self.photos)?;
-        let html = answers.html(self.seed)?.with_context(|| {
-            let manifest = answers.dir.manifest_path();
-            format!(
-                "{}: no manifest to report on; models that `host train` made have one",
-                manifest.display()
-            )
-        })?;
+        let html = answers.html(self.seed)?;
         let name = format!("{}.html", answers.dir.name());
         let out = self.out.unwrap_or_else(|| crate::project_root().join("target/report").join(name));
         crate::files::write_whole(&out, html.as_bytes())?;

@@ -17,6 +17,7 @@
 //! | `fold` | arithmetic over constants |
 //! | `tensor` | constants of any type, in the file or beside it |
 //! | [`compare`] | the file as it came against the file written here |
+//! | [`record`] | what is kept of an import beside the model |
 //!
 //! The layers are written as a file of this project's own form by [`crate::onnx::write`]; everything after
 //! that is as for a network trained here. Tract's declutter was looked at for the same work: it yields
@@ -35,6 +36,7 @@ mod input;
 mod layers;
 mod list;
 pub(crate) mod rearrange;
+pub mod record;
 mod scaling;
 pub(crate) mod tensor;
 mod view;

@@ -54,7 +54,10 @@ pub fn model_dirs(folder: &Path) -> Result<Vec<ModelDir>> {
 }
 
 /// Reads a record where there is one.
-fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+///
+/// # Errors
+/// Where it is damaged, with its path.
+pub fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let Ok(bytes) = std::fs::read(path) else { return Ok(None) };
     Ok(Some(serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?))
 }

@@ -14,27 +14,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::Serialize;
 use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
 use super::quantize::CALIBRATION_IMAGES;
-use super::train::input_shape;
+use super::train::{input_shape, quoted};
 use super::{DataArgs, Failure, codegen, image_count, print_line, quantize, remark, shown};
 use crate::dataset::identity::sha256_hex;
 use crate::dataset::locate::Pictures;
 use crate::dataset::npy;
 use crate::dataset::{Dataset, Kind};
+use crate::import::record::Record;
 use crate::import::{self, Imported, InputRange, Options};
 use crate::model_dir::ModelDir;
 use crate::onnx::int8::{self, Foreign};
 use crate::plan::{NetworkPlan, Options as PlanOptions, Profile};
 use crate::quantize::network::FirmwareNetwork;
 use crate::report::plans;
-use crate::task::Task;
-
-/// What an import leaves beside the model.
-const RECORD_FILE: &str = "import.json";
+use crate::task::{Task, visible};
 
 #[derive(Debug, Args)]
 #[command(
@@ -72,26 +69,6 @@ pub(super) struct ImportArgs {
     max_loss: f64,
     #[command(flatten)]
     data: DataArgs,
-}
-
-/// What `import.json` holds.
-#[derive(Debug, Serialize)]
-struct Record {
-    /// Name of the file.
-    file: String,
-    /// Its sha256, hex.
-    sha256: String,
-    /// What was folded, dropped or added.
-    remarks: Vec<String>,
-    /// sha256 of the data that calibrated it.
-    data_sha256: String,
-    /// Pictures that calibrated it; 0 of a file that was quantized already.
-    calibration_images: usize,
-    /// Share of right answers of the file and of the integer engine on the test part, where its classes are the
-    /// model's.
-    accuracy: Option<[f64; 2]>,
-    /// Share of test pictures that both answer alike.
-    agreement: f64,
 }
 
 /// What was read of the file.
@@ -133,6 +110,12 @@ struct Outcome {
     agreement: f64,
 }
 
+/// The command as it was typed.
+fn typed() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&visible(&word)));
+    format!("cargo run -p host -- {}", words.collect::<Vec<String>>().join(" "))
+}
+
 /// `0..1`, `0..255` or `MEANS/DEVIATIONS`, each one number or one a channel.
 fn input_range(text: &str) -> Result<InputRange, String> {
     let numbers = |part: &str| -> Option<Vec<f64>> {
@@ -156,7 +139,7 @@ fn input_range(text: &str) -> Result<InputRange, String> {
 
 impl ImportArgs {
     pub(super) fn run(self) -> Result<()> {
-        let is_ours = self.out.join(RECORD_FILE).exists();
+        let is_ours = ModelDir::new(&self.out).import_record().exists();
         let is_empty = std::fs::read_dir(&self.out).map_or(true, |mut entries| entries.next().is_none());
         if !is_ours && !is_empty {
             return Err(Failure::Usage(format!(
@@ -234,17 +217,21 @@ impl ImportArgs {
         // The generated file is named for the folder that it will lie in.
         codegen::write_as(&plan, dir, dir.path(), &ModelDir::new(&self.out).name())?;
         let source = std::fs::read(&self.file).with_context(|| self.file.display().to_string())?;
+        let sha256 = |path: &Path| Ok::<_, std::io::Error>(sha256_hex(&std::fs::read(path)?));
         let record = Record {
+            command: typed(),
             file: self.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             sha256: sha256_hex(&source),
             remarks: remarks.to_vec(),
+            dataset: dataset.name(),
             data_sha256: dataset.sha256.clone(),
             calibration_images: outcome.calibration_images,
             accuracy: outcome.accuracy,
             agreement: outcome.agreement,
+            onnx_sha256: sha256(&dir.float_onnx()).ok(),
+            int8_sha256: sha256(&dir.int8_onnx())?,
         };
-        let text = serde_json::to_string_pretty(&record)? + "\n";
-        Ok(crate::files::write_whole(&dir.path().join(RECORD_FILE), text.as_bytes())?)
+        record.write(dir)
     }
 
     /// What the model classifies: names from the option, else from the data, else numbers.

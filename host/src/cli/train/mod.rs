@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-pub(super) use options::{TrainArgs, input_shape};
+pub(super) use options::{TrainArgs, input_shape, quoted};
 
 use super::progress::Progress;
 use super::{Failure, export, is_quiet, print_json, print_line, quantize, remark, shown, terminal};
@@ -153,7 +153,7 @@ impl TrainArgs {
             Choice::Photos => " --dataset photos",
             _ => "",
         };
-        let folder = self.data.data.as_ref().map(|folder| options::quoted(&shown(folder)));
+        let folder = self.data.data.as_ref().map(|folder| quoted(&shown(folder)));
         format!("{custom}{}", folder.map_or_else(String::new, |folder| format!(" --data {folder}")))
     }
 
@@ -386,7 +386,7 @@ fn print_summary(
     }
     let path = shown(dir.path());
     let data = if summary.dataset == "drawn" { " --dataset drawn" } else { data };
-    let path = options::quoted(&path);
+    let path = quoted(&path);
     print_line("\nnext:")?;
     print_line(format_args!("  cargo run -p host -- verify --model {path}{data}"))?;
     print_line(format_args!(

@@ -290,7 +290,7 @@ impl TrainArgs {
 }
 
 /// A word as a shell takes it.
-pub(super) fn quoted(word: &str) -> String {
+pub(in crate::cli) fn quoted(word: &str) -> String {
     let is_plain = word.chars().all(|letter| letter.is_alphanumeric() || "/._-+:=,".contains(letter));
     if is_plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -3,6 +3,7 @@
 //! Everything stands in the file: styles, SVG charts, PNG pictures as `data:` addresses. A content security policy
 //! forbids the browser to load anything else.
 
+mod origin;
 mod parts;
 
 use std::path::PathBuf;
@@ -14,11 +15,14 @@ use super::canvas::Canvas;
 use super::models::Entry;
 use super::{arena, chart, garments, heatmap, kernels};
 use crate::dataset::Samples;
+use crate::device::hil;
 use crate::evaluate::compose::{self, Composed};
 use crate::evaluate::judgement::Judgement;
+use crate::import::record::Record;
 use crate::plan::NetworkPlan;
 use crate::task::Task;
 use crate::train::history::EpochRecord;
+use origin::{imported, recipe};
 use parts::{canvas, classification, drawing, grouped, percent, photograph, table, thumbnail};
 
 /// What the browser may use: nothing from elsewhere, no scripts.
@@ -27,10 +31,56 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 /// Pictures of mistakes and photos shown at most.
 const SHOWN: usize = 25;
 
+/// How a model came to be, with what is recorded of it.
+pub enum Origin<'a> {
+    /// Trained here.
+    Trained(&'a Entry),
+    /// Imported from somebody's file.
+    Imported {
+        /// The folder's name.
+        name: &'a str,
+        /// What the import kept.
+        record: &'a Record,
+        /// The last recorded run on a device.
+        device: Option<&'a hil::Report>,
+    },
+}
+
+impl Origin<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Trained(entry) => &entry.manifest.name,
+            Self::Imported { name, .. } => name,
+        }
+    }
+
+    /// Share of right answers of the float network on all test images, where it is known.
+    fn float_accuracy(&self) -> Option<f64> {
+        match self {
+            Self::Trained(entry) => Some(entry.manifest.accuracy.float),
+            Self::Imported { record, .. } => record.accuracy.map(|[float, _]| float),
+        }
+    }
+
+    fn device(&self) -> Option<&hil::Report> {
+        match self {
+            Self::Trained(entry) => entry.device.as_ref(),
+            Self::Imported { device, .. } => *device,
+        }
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Trained(entry) => Some(entry),
+            Self::Imported { .. } => None,
+        }
+    }
+}
+
 /// What a report tells of.
 pub struct Report<'a> {
-    /// The model, with what is recorded of it.
-    pub entry: &'a Entry,
+    /// The model.
+    pub origin: Origin<'a>,
     /// All committed models, for comparison.
     pub all: &'a [Entry],
     /// Name of the data set they are of.
@@ -62,11 +112,18 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Writes the page.
     pub fn html(&self) -> String {
-        let manifest = &self.entry.manifest;
-        let title = format!("{}: a clothing classifier for microcontrollers", manifest.name);
-        let sections = [
-            ("made", "How it was made", self.made()),
-            ("training", "Training", self.training()),
+        let name = self.origin.name();
+        let title = format!("{name}: a classifier for microcontrollers");
+        let made = match &self.origin {
+            Origin::Trained(entry) => {
+                vec![
+                    ("made", "How it was made", recipe(entry)),
+                    ("training", "Training", self.training(entry)),
+                ]
+            }
+            Origin::Imported { record, .. } => vec![("made", "Where it comes from", imported(record))],
+        };
+        let told = [
             ("judged", "How good it is", self.judged()),
             ("seen", "What it sees", self.seen()),
             ("photos", "Photos", self.photographs()),
@@ -74,6 +131,7 @@ impl Report<'_> {
             ("chip", "On the chip", self.chip()),
             ("others", "Beside the others", self.others()),
         ];
+        let sections: Vec<_> = made.into_iter().chain(told).collect();
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -88,7 +146,7 @@ impl Report<'_> {
                 }
                 body {
                     header {
-                        h1 { (manifest.name) }
+                        h1 { (name) }
                         p.soft {
                             (self.task.input) " pictures in, one of " (self.task.classes.len()) " classes out; "
                             (self.judgement.labels.len()) " test images of " (self.dataset)
@@ -112,15 +170,21 @@ impl Report<'_> {
     }
 
     fn figures(&self) -> Markup {
-        let manifest = &self.entry.manifest;
+        let [weights, activations, macs] = match self.origin.entry().map(|entry| &entry.manifest) {
+            Some(manifest) => [manifest.weight_bytes, manifest.activation_bytes, manifest.macs],
+            None => {
+                let macs = self.plan.decisions().iter().map(|step| step.macs).sum();
+                [self.plan.constant_bytes(), self.plan.arena_bytes(), macs]
+            }
+        };
         let mut figures = vec![
             ("right on these images", percent(self.judgement.matrix().report().accuracy)),
-            ("float, all test images", percent(manifest.accuracy.float)),
-            ("weights and tables", format!("{} B", grouped(manifest.weight_bytes))),
-            ("activations and scratch", format!("{} B", grouped(manifest.activation_bytes))),
-            ("multiply-accumulates", grouped(manifest.macs)),
+            ("float, all test images", self.origin.float_accuracy().map_or("–".into(), percent)),
+            ("weights and tables", format!("{} B", grouped(weights))),
+            ("activations and scratch", format!("{} B", grouped(activations))),
+            ("multiply-accumulates", grouped(macs)),
         ];
-        if let Some(device) = &self.entry.device {
+        if let Some(device) = self.origin.device() {
             let instructions = device.instructions_per_image.unwrap_or(0.0);
             figures.push(("instructions on a Cortex-M4", format!("{:.2} M", instructions / 1e6)));
             figures.push((
@@ -131,85 +195,8 @@ impl Report<'_> {
         html! { dl.figures { @for (what, value) in &figures { div { dt { (what) } dd { (value) } } } } }
     }
 
-    fn made(&self) -> Markup {
-        let manifest = &self.entry.manifest;
-        let recipe = &manifest.recipe;
-        let augmentation = recipe.augmentation;
-        let mut rows = vec![
-            vec!["network".into(), manifest.network.clone()],
-            vec!["data".into(), format!("{}, sha256 {}", manifest.dataset.name, manifest.dataset.sha256)],
-            vec!["seed".into(), manifest.seed.to_string()],
-            vec!["epochs, batch".into(), format!("{}, {}", recipe.epochs, recipe.batch_size)],
-            vec![
-                "optimizer".into(),
-                format!(
-                    "{:?}, rate {}, {:?}, decay {}",
-                    recipe.optimizer, recipe.learning_rate, recipe.schedule, recipe.weight_decay
-                ),
-            ],
-            vec!["weight average".into(), recipe.average_decay.to_string()],
-            vec![
-                "augmentation".into(),
-                format!(
-                    "{}, shift {}, cutout {} of {}×{}",
-                    if augmentation.flip { "flip" } else { "no flip" },
-                    augmentation.shift,
-                    augmentation.cutout_probability,
-                    augmentation.cutout_side,
-                    augmentation.cutout_side
-                ),
-            ],
-            vec!["kept for validation".into(), percent(recipe.validation_split)],
-            vec![
-                "epoch kept".into(),
-                format!(
-                    "{}, {} on the validation images",
-                    manifest.best_epoch,
-                    percent(manifest.accuracy.validation)
-                ),
-            ],
-        ];
-        if let Some(from) = &recipe.distillation {
-            let mut words = format!(
-                "{}, weight {}, temperature {}",
-                from.teachers.join(", "),
-                from.weight,
-                from.temperature
-            );
-            if let Some(teachers) = manifest.teachers {
-                words += &format!(
-                    "; together {} on validation images, {} on test images",
-                    percent(teachers.validation),
-                    percent(teachers.test)
-                );
-            }
-            rows.push(vec!["teachers".into(), words]);
-        }
-        rows.push(vec![
-            "quantization".into(),
-            match recipe.quantization {
-                Some(rounding) => format!(
-                    "{} of quantization-aware training with {}-bit weights",
-                    chart::epochs(rounding.epochs),
-                    rounding.weight_bits
-                ),
-                None => format!(
-                    "int8 after training, ranges from {} training images",
-                    manifest.calibration_images
-                ),
-            },
-        ]);
-        html! {
-            p { "The command that makes it again:" }
-            pre tabindex="0" { code { (manifest.command) } }
-            div.scroll tabindex="0" role="region" aria-label="Recipe" {
-                table { tbody { @for row in &rows { tr { th scope="row" { (row[0]) } td.text { (row[1]) } } } } }
-            }
-        }
-    }
-
-    fn training(&self) -> Markup {
-        let charts = chart::curves(self.history, &self.entry.manifest.recipe);
+    fn training(&self, entry: &Entry) -> Markup {
+        let charts = chart::curves(self.history, &entry.manifest.recipe);
         html! {
             @if self.history.is_empty() { p { "The history was not kept." } }
             @else { div.pictures { @for chart in &charts { (drawing(&chart.svg())) } } }
@@ -231,11 +218,11 @@ impl Report<'_> {
                 ]
             })
             .collect();
-        let coverage = self.entry.manifest.calibration.as_ref();
+        let coverage = self.origin.entry().and_then(|entry| entry.manifest.calibration.as_ref());
         html! {
             (classification(&matrix.report()))
             figure {
-                (drawing(&heatmap::svg(&matrix, &self.entry.manifest.name)))
+                (drawing(&heatmap::svg(&matrix, self.origin.name())))
                 figcaption { "Stronger where more images fall, by the square root of a row's share, so that rare mistakes are seen." }
             }
             h3 { "What its confidences are worth" }
@@ -357,7 +344,7 @@ impl Report<'_> {
     }
 
     fn robustness(&self) -> Markup {
-        let Some(robustness) = &self.entry.robustness else {
+        let Some(robustness) = self.origin.entry().and_then(|entry| entry.robustness.as_ref()) else {
             return html! { p { "Not recorded: " code { "host robustness --record" } " does it." } };
         };
         let rows: Vec<Vec<String>> = robustness
@@ -377,10 +364,10 @@ impl Report<'_> {
     }
 
     fn chip(&self) -> Markup {
-        let name = &self.entry.manifest.name;
+        let name = self.origin.name();
         let counted: Vec<&kernels::Entry> = self
             .kernels
-            .map(|record| record.networks.iter().filter(|entry| &entry.name == name).collect())
+            .map(|record| record.networks.iter().filter(|entry| entry.name == name).collect())
             .unwrap_or_default();
         let board = self.kernels.map_or("", |record| record.board.as_str());
         let rows: Vec<Vec<String>> = counted
