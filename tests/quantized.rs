@@ -7,8 +7,8 @@ use std::process::Command;
 
 use host::dataset::Samples;
 use host::evaluate::{agreement, arg_max_f32};
-use host::import::InputRange;
 use host::import::compare::Original;
+use host::import::{self, InputRange};
 use host::onnx::proto::{self, ModelProto};
 use host::onnx::{OnnxError, int8};
 use host::plan::{NetworkPlan, Profile};
@@ -17,7 +17,7 @@ use host::runtime::Engine;
 use host::runtime::integer::Integer;
 use host::runtime::scaled;
 use prost::Message;
-use support::{Need, fashion_mnist, have, python};
+use support::{Need, fashion_mnist, have, python, torch_python};
 
 /// Pictures on which answers are compared.
 const PICTURES: usize = 1_000;
@@ -29,6 +29,12 @@ fn quantize(model: &Path, images: &Path, options: &[&str; 5], out: &Path) -> Mod
         Command::new(python()).arg(script).arg(model).arg(images).args(options).arg(out).output().unwrap();
     assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
     proto::read(out).unwrap()
+}
+
+/// Writes pictures as 32-bit floats in 0..1.
+fn write_floats(pictures: &Samples, path: &Path) {
+    let floats = pictures.images().flat_map(|image| scaled(pictures.shape, image));
+    std::fs::write(path, floats.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
 }
 
 /// Share of pictures that the file, in ONNX Runtime without optimizations, and the integer engine answer alike.
@@ -62,8 +68,7 @@ fn files_of_onnx_runtime_s_quantizer_answer_as_they_do_there() {
     let (images, out) = (folder.path().join("images.f32"), folder.path().join("quantized.onnx"));
     let dataset = fashion_mnist();
     let pictures = dataset.train.take(100);
-    let floats = pictures.images().flat_map(|image| scaled(pictures.shape, image));
-    std::fs::write(&images, floats.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    write_floats(&pictures, &images);
     let model = host::project_root().join("models/nano/model.onnx");
     let ways = [
         ["QDQ", "QInt8", "QInt8", "per-channel", "asymmetric"],
@@ -81,6 +86,33 @@ fn files_of_onnx_runtime_s_quantizer_answer_as_they_do_there() {
         // Weights around a zero point reach beyond ±127 steps and are rounded once more.
         let least = if way[2] == "QUInt8" { 0.995 } else { 0.999 };
         assert!(share >= least, "{what}: {share}");
+    }
+}
+
+#[test]
+fn files_that_pytorch_quantized_answer_as_they_do_there() {
+    let name = "files_that_pytorch_quantized_answer_as_they_do_there";
+    if !have(name, &[Need::Data, Need::Ort, Need::Torch]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (images, out) = (folder.path().join("images.f32"), folder.path().join("quantized.onnx"));
+    let dataset = fashion_mnist();
+    write_floats(&dataset.train.take(100), &images);
+    let test = dataset.test.take(PICTURES);
+    let has_torchao = Command::new(torch_python()).args(["-c", "import torchao"]).output().unwrap().status;
+    for way in ["eager", "fx", "pt2e"] {
+        if way == "pt2e" && !has_torchao.success() {
+            println!("pt2e is left out: pip install torchao");
+            continue;
+        }
+        let script = host::project_root().join("tests/quantize_torch.py");
+        let output =
+            Command::new(torch_python()).arg(script).arg(&images).arg(way).arg(&out).output().unwrap();
+        assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
+        // Its weights reach -128.
+        let share = agree(way, &import::read(&out).unwrap(), &test);
+        assert!(share >= 0.999, "{way}: {share}");
     }
 }
 

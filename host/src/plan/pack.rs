@@ -1,11 +1,16 @@
 //! Weights in the layouts that the packed kernels read; each names the kernel's own description.
 
 use firmware::nn::kernel::packed::{dense, winograd};
-use firmware::nn::kernel::routines::{NIBBLE_LIMIT, PAIRED_LIMIT, Packing};
+use firmware::nn::kernel::routines::{DENSE_CHUNK, DENSE_LIMIT, NIBBLE_LIMIT, PAIRED_LIMIT, Packing};
 use firmware::nn::layer::{Conv2d, Dense, DepthwiseConv2d};
 
 /// Channel pairs of a group of four, as one unpacking instruction yields them.
 const PAIRS: [[usize; 2]; 2] = [[0, 2], [1, 3]];
+
+/// Whether weights of two channels can be paired: even + 256 · odd must be an i16.
+fn can_pair(even: &[i8], odd: &[i8]) -> bool {
+    even.iter().zip(odd).all(|(&even, &odd)| odd > i8::MIN || even >= 0)
+}
 
 /// A word of paired weights: `even` and `odd` channel at two inputs.
 fn paired(even: [i8; 2], odd: [i8; 2]) -> u32 {
@@ -36,7 +41,10 @@ pub fn conv(layer: &Conv2d<'_>, packing: Packing) -> Option<Vec<u32>> {
     let stays_below = |limit: i64| rows.iter().zip(layer.bias).all(|(row, &bias)| bound(bias, row) < limit);
     let fits = match packing {
         Packing::Nibble => layer.weights.iter().all(|w| (-8..8).contains(w)) && stays_below(NIBBLE_LIMIT),
-        Packing::Paired => stays_below(PAIRED_LIMIT),
+        Packing::Paired => {
+            stays_below(PAIRED_LIMIT)
+                && rows.chunks(2).all(|two| can_pair(two[0], two.last().unwrap_or(&two[0])))
+        }
         Packing::Wide => true,
     };
     if !fits {
@@ -82,9 +90,15 @@ fn nibbles(channels: [[i8; 2]; 4]) -> u32 {
     lanes(half(0), half(1))
 }
 
-/// For [`PackedDense`](dense::PackedDense); `None` where the inputs are no multiple of four.
+/// For [`PackedDense`](dense::PackedDense); `None` where the inputs are no multiple of four, or weights of −128 pass
+/// what a pair or a sum can hold.
 pub fn dense(layer: &Dense<'_>, is_last: bool) -> Option<Vec<u32>> {
     if layer.requantization.shift != 0 || !layer.in_features.is_multiple_of(4) {
+        return None;
+    }
+    let rows: Vec<&[i8]> = layer.weights.chunks_exact(layer.in_features.max(1)).collect();
+    let sums_fit = rows.iter().all(|row| row.chunks(DENSE_CHUNK).all(|chunk| bound(0, chunk) < DENSE_LIMIT));
+    if !sums_fit || !rows.chunks_exact(2).all(|two| can_pair(two[0], two[1])) {
         return None;
     }
     let (eights, twos) = dense::blocks(layer.out_features);
@@ -202,10 +216,20 @@ mod tests {
 
     #[test]
     fn paired_bytes_are_lanes_of_both_weights() {
-        for (even, odd) in [(0, 0), (-1, -127), (-127, 127), (127, -127), (5, -3)] {
+        for (even, odd) in [(0, 0), (-1, -127), (-127, 127), (127, -127), (5, -3), (-128, -127), (0, -128)] {
             let word = paired([even, 0], [odd, 0]);
             assert_eq!(i32::from(word as i16), i32::from(even) + 256 * i32::from(odd));
             assert_eq!(word as i8, even);
+        }
+    }
+
+    #[test]
+    fn pairs_beyond_a_lane_are_refused() {
+        for even in i8::MIN..=i8::MAX {
+            for odd in [i8::MIN, -127, 0, i8::MAX] {
+                let is_lane = i16::try_from(i32::from(even) + 256 * i32::from(odd)).is_ok();
+                assert_eq!(can_pair(&[even], &[odd]), is_lane, "{even}, {odd}");
+            }
         }
     }
 
@@ -216,7 +240,7 @@ mod tests {
             let sums = rows.iter().map(|row| row.iter().map(|g| g.abs()).sum::<i32>());
             let widest = sums.max().unwrap();
             assert_eq!(widest * widest, limit);
-            assert!(limit * 127 <= i32::from(i16::MAX));
+            assert!(limit * 128 <= i32::from(i16::MAX));
         }
     }
 }

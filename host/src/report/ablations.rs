@@ -61,6 +61,9 @@ impl Spread {
     }
 }
 
+/// Name of the photographs.
+const PHOTOS: &str = "photos";
+
 /// Formats a mean of fractions in percent, with its deviation where there is one.
 pub fn percent(values: &[f64]) -> String {
     let Spread { mean, deviation } = Spread::of(values);
@@ -93,10 +96,11 @@ pub fn groups(models: &Path) -> Result<Vec<Group>> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let run: Manifest =
             serde_json::from_str(&text).with_context(|| format!("{}: damaged", path.display()))?;
-        // Runs on other data cannot be compared, and what people trained for themselves is theirs.
+        // Runs on other data are not listed, and what people trained for themselves is theirs.
         let is_kept = path.parent().is_some_and(|folder| folder.ends_with("ablations"));
         let is_committed = run.name == run.network;
-        if run.dataset.name == "fashion-mnist" && (is_kept || is_committed) {
+        let is_listed = ["fashion-mnist", PHOTOS].contains(&run.dataset.name.as_str());
+        if is_listed && (is_kept || is_committed) {
             runs.push(run);
         }
     }
@@ -117,7 +121,12 @@ fn grouped(runs: &[Manifest], recipe_of: impl Fn(&str) -> Result<Recipe>) -> Res
             network,
             difference,
             validation: by_seed.values().map(|run| run.accuracy.validation).collect(),
-            test: by_seed.values().map(|run| run.accuracy.int8).collect(),
+            // The photographs have no test part: the validation photographs serve for the report.
+            test: by_seed
+                .values()
+                .filter(|run| run.dataset.name != PHOTOS)
+                .map(|run| run.accuracy.int8)
+                .collect(),
         }
     };
     Ok(groups.into_iter().map(group).collect())

@@ -4,7 +4,7 @@ use super::super::proto::{self, INT8, NodeProto, UINT8};
 use crate::import::tensor::Tensor;
 use crate::quantize::network::{Affine, Weights};
 
-/// Largest weight magnitude.
+/// Largest weight magnitude of an output whose weights are rounded.
 const WEIGHT_LIMIT: i64 = 127;
 /// Relative difference of scales that rounding of 32-bit products leaves.
 const SCALE_ROUNDING: f32 = 1e-6;
@@ -135,11 +135,11 @@ impl Stored {
         let mut values = Vec::with_capacity(self.steps.len());
         let mut is_rounded = false;
         for (row, scale) in self.steps.chunks_exact(inner.max(1)).zip(&mut scales) {
-            let largest = row.iter().map(|step| step.abs()).max().unwrap_or(0);
-            if largest <= WEIGHT_LIMIT {
-                values.extend(row.iter().map(|&step| step as i8));
+            if let Some(row) = row.iter().map(|&step| i8::try_from(step).ok()).collect::<Option<Vec<i8>>>() {
+                values.extend(row);
                 continue;
             }
+            let largest = row.iter().map(|step| step.abs()).max().unwrap_or(0);
             // Codes around a zero point reach up to 255 steps: such an output gets steps of its own.
             is_rounded = true;
             let wider = *scale * largest as f32 / WEIGHT_LIMIT as f32;

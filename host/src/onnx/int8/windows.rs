@@ -53,7 +53,7 @@ impl Reader<'_> {
             stored.weights(bias.as_ref(), input.scale).or_else(|problem| self.refuse(node, problem))?;
         if is_rounded {
             self.remarks.push(format!(
-                "{}: weights beyond ±127 steps were rounded to wider ones; quantize weights symmetrically to keep them",
+                "{}: weights beyond -128..127 steps were rounded to wider ones; quantize weights as int8 around zero to keep them",
                 node.op_type
             ));
         }

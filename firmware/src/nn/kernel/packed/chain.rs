@@ -112,7 +112,7 @@ fn run(layer: &ChainConv<'_>, image: &[i8], memory: Memory<'_>) {
             ..*window
         };
         let row = PackedConv { window: row, ..layer.second };
-        row.run(Memory { activations: &mut *activations, input, output, scratch: &mut *scratch });
+        row.run_windows(Memory { activations: &mut *activations, input, output, scratch: &mut *scratch });
         output += window.out_width * layer.second.out_channels;
     }
 }

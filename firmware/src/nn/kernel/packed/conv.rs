@@ -120,6 +120,14 @@ impl PackedConv<'_> {
             (false, Packing::Nibble) if self.is_pointwise() => run_pointwise::<1>(self, memory),
             (false, Packing::Paired) if self.is_pointwise() => run_pointwise::<2>(self, memory),
             (false, Packing::Wide) if self.is_pointwise() => run_pointwise::<4>(self, memory),
+            _ => self.run_windows(memory),
+        }
+    }
+
+    /// As [`PackedConv::run`], whatever the window is.
+    #[inline(always)]
+    pub(super) fn run_windows(&self, memory: Memory<'_>) {
+        match (self.pool, self.packing) {
             (false, Packing::Nibble) => run::<1>(self, memory),
             (false, Packing::Paired) => run::<2>(self, memory),
             (false, Packing::Wide) => run::<4>(self, memory),
@@ -130,9 +138,12 @@ impl PackedConv<'_> {
     }
 
     /// Whether each output pixel is computed from one input pixel, at the same place.
+    #[inline(always)]
     const fn is_pointwise(&self) -> bool {
         let window = &self.window;
-        window.taps() == 1 && window.in_width == window.out_width && window.in_height == window.out_height
+        let is_one = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1;
+        // As many outputs as inputs: there is no padding.
+        is_one && window.in_width == window.out_width && window.in_height == window.out_height
     }
 
     fn gather(&self) -> Gather {

@@ -11,7 +11,7 @@
 //! | F(2×2) | g0, g0+g1+g2, g0−g1+g2, g2 | 2, 1, 1, 2 | 4 · acc |
 //! | F(4×4) | g0, g0+g1+g2, g0−g1+g2, g0+2g1+4g2, g0−2g1+4g2, g2 | 6, −4, −4, 1, 1, 24 | 576 · acc |
 //!
-//! Bounds: |Bᵀ d B| ≤ 4·128 or 100·128 and |G g Gᵀ| ≤ 9·127 or 49·127, all within i16. Sums wrap in
+//! Bounds: |Bᵀ d B| ≤ 4·128 or 100·128 and |G g Gᵀ| ≤ 9·128 or 49·128, all within i16. Sums wrap in
 //! 32 bits, which is harmless as long as the last value fits: 4 · acc is shifted by 2; 576 · acc times
 //! the inverse of 9 (mod 2³²) is 64 · acc, shifted by 6. So |acc| < 2²⁵ ([`ACC_LIMIT`]) is all it needs,
 //! checked when a plan is made.

@@ -331,6 +331,9 @@ pub fn sum_4(input: &[i8], stride: usize, count: usize, sums: [u32; 2]) -> [u32;
 /// Most inputs for [`dense_sums`]: 512 · 128 · 127 < 2²³.
 pub const DENSE_CHUNK: usize = 512;
 
+/// Bound on |Σ x·w| of such a chunk; only weights of −128 can reach it.
+pub const DENSE_LIMIT: i64 = 1 << 23;
+
 /// 3×3 over one plane: `STRIDE` 1 or 2, or pooled (`POOL`, stride 1, maximum of 2×2).
 ///
 /// * `plane`: rows of `PITCH` bytes (32, 64, 128 or 256), i16 pairs, padding included; `plane_words` gives its size.
