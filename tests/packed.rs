@@ -512,6 +512,6 @@ fn plans_need_no_more_memory_than_the_layers_apart() {
         let network = networks::network(name).unwrap().to_firmware().unwrap();
         let apart = network.with_network(|network| network.arena_bytes());
         let plan = NetworkPlan::new(&network, Profile::Size).unwrap();
-        assert!(plan.arena_bytes() < apart, "{name}: {} of {apart}", plan.arena_bytes());
+        assert!(plan.arena_bytes() <= apart, "{name}: {} of {apart}", plan.arena_bytes());
     }
 }

@@ -14,6 +14,21 @@
 //!   [`Port`](app::Port): a way to send a byte and a clock. All that can go wrong on a wire is tested on the desktop.
 //! * [`ui`] draws on any embedded-graphics target.
 //!
+//! The engine alone, for a firmware of one's own; `examples/minimal` adds a camera's frame and a probability:
+//!
+//! ```
+//! # #[cfg(feature = "model")] {
+//! use firmware::model::{self, ARENA_WORDS, CLASS_NAMES, INPUT_LEN, LOGITS};
+//! use firmware::nn::{arena::Arena, arg_max};
+//!
+//! let mut arena = Arena::<ARENA_WORDS>::new();
+//! // Every byte is pixel − 128: this image is black.
+//! let (image, mut logits) = ([-128; INPUT_LEN], [0; LOGITS]);
+//! model::infer(&image, &mut arena, &mut logits);
+//! assert!(arg_max(&logits) < CLASS_NAMES.len());
+//! # }
+//! ```
+//!
 //! Boards (`boards/<name>`) hold clocks, pins, memory layout and a loop; no logic that a desktop test
 //! could have caught. Unsafe code is confined to [`bytes`] and,
 //! on cores with DSP instructions, to the wrappers of assembly in [`nn::kernel`].

@@ -1,13 +1,14 @@
-//! The convolutional shapes of MLPerf Tiny, with fixed random weights.
+//! The shapes of MLPerf Tiny, with fixed random weights.
 //!
 //! | | input | layers |
 //! |---|---|---|
 //! | resnet-8 | 32×32×3 | conv 16 · three residual blocks of 16, 32/2, 64/2 with projections · mean · dense 10 |
 //! | ds-cnn | 49×10×1 | conv 10×4/2 64 · four times dw + 1×1 64 · mean · dense 12 |
 //! | mobilenet | 96×96×3 | MobileNetV1 × 0.25 · mean · dense 2 |
+//! | autoencoder | 640, as 20×32 | dense 128 four times · 8 · 128 four times · 640 · 2 |
 //!
-//! Padding is TensorFlow's "same", as in the published networks (github.com/mlcommons/tiny). The fourth, the
-//! autoencoder, yields 640 values and is no classifier.
+//! Padding is TensorFlow's "same", as in the published networks (github.com/mlcommons/tiny). The published autoencoder
+//! ends with its 640 values; here two logits over them follow, as the engine runs classifiers: 1,280 of 265,472 products.
 
 use firmware::nn::window::Window;
 use shared::input::InputShape;
@@ -25,6 +26,7 @@ pub(super) fn network(name: &str) -> Option<QuantizedNetwork> {
         "resnet-8" => (resnet(), [32, 32], 3, 10),
         "ds-cnn" => (ds_cnn(), [49, 10], 1, 12),
         "mobilenet" => (mobilenet(), [96, 96], 3, 2),
+        "autoencoder" => (autoencoder(), [20, 32], 1, 2),
         _ => return None,
     };
     let input = InputShape { height, width, channels };
@@ -112,4 +114,11 @@ fn mobilenet() -> Builder {
         built = built.depthwise_over(window).conv(1, 1, 0, channels);
     }
     built.mean().dense(2, Activation::Linear)
+}
+
+fn autoencoder() -> Builder {
+    let outputs = [128, 128, 128, 128, 8, 128, 128, 128, 128];
+    let first = started(11, [20, 32], 1);
+    let inner = outputs.into_iter().fold(first, |built, outputs| built.dense(outputs, Activation::Relu));
+    inner.dense(640, Activation::Linear).dense(2, Activation::Linear)
 }

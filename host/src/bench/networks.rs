@@ -22,7 +22,7 @@ use crate::task::Task;
 use crate::train::architecture::{Architecture, LayerSpec};
 
 /// Names of the networks.
-pub const NAMES: [&str; 6] = ["A", "C", "D", "resnet-8", "ds-cnn", "mobilenet"];
+pub const NAMES: [&str; 7] = ["A", "C", "D", "resnet-8", "ds-cnn", "mobilenet", "autoencoder"];
 
 /// Grows a network layer by layer.
 pub(super) struct Builder {

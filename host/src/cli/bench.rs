@@ -108,7 +108,8 @@ pub(super) struct KernelsArgs {
     /// Count in the emulator, which is the only way there is
     #[arg(long)]
     emulate: bool,
-    /// Only these: A, C, D, names of models or model folders [default: A, C, D and the committed models]
+    /// Only these: A, C, D, MLPerf Tiny's resnet-8, ds-cnn, mobilenet and autoencoder, names of models or model folders
+    /// [default: all of those and the committed models]
     #[arg(value_name = "NETWORK")]
     networks: Vec<String>,
     /// Only this profile [default: speed and size]

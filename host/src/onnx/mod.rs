@@ -36,12 +36,12 @@ pub enum OnnxError {
         source: std::io::Error,
     },
     /// Not a protobuf of an ONNX model.
-    #[error("{0} is no ONNX model or is damaged: {1}; export it again with `host export`")]
+    #[error(
+        "{0} is no ONNX model or is damaged: {1}; export it again where it comes from, a model trained here with `host export`"
+    )]
     Damaged(String, String),
     /// An ONNX model, but not of the kind of network that this project runs.
-    #[error(
-        "{file}: node {node}: {problem}; supported are chains of Conv, BatchNormalization, Relu, Clip(0, 6), MaxPool, AveragePool, GlobalAveragePool, Flatten/Reshape, MatMul/Gemm and Add"
-    )]
+    #[error("{file}: node {node}: {problem}; docs/onnx.md lists what is read")]
     Unsupported {
         /// The file.
         file: String,

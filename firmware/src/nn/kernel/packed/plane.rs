@@ -76,7 +76,7 @@ impl PlaneConv<'_> {
         let rows = self.out_size()[0];
         let most = match self.pitch {
             ..=64 => rows,
-            ..=128 => 16,
+            65..=128 => 16,
             _ => 8,
         };
         if rows < most { rows } else { most }
