@@ -334,7 +334,14 @@ fn what_cannot_be_computed_is_refused_with_its_node() {
     let huge = between("Conv", &["pooled", "w2"], vec![proto::int("group", 8), pads([4_000; 4])])
         .weights("w2", &[8, 1, 1, 1]);
     let missing = between("Conv", &["pooled", "nothing"], vec![]);
+    let mut dynamic = Net::new()
+        .begun()
+        .node("DynamicQuantizeLinear", &["pooled"], "codes", vec![])
+        .node("Mul", &["codes", "scale"], "odd", vec![])
+        .ended("odd", 1568, "out");
+    dynamic.graph.node[3].output.extend(["scale".into(), "zero".into()]);
     let cases = [
+        (dynamic, "DynamicQuantizeLinear is not supported"),
         (
             between("InstanceNormalization", &["pooled", "b1", "b1"], vec![]),
             "my InstanceNormalization (InstanceNormalization): the operator InstanceNormalization is not supported; use batch",

@@ -119,7 +119,7 @@ pub(super) fn unsupported(op: &str) -> String {
         | "ConvInteger"
         | "MatMulInteger"
         | "DynamicQuantizeLinear" => {
-            ": the file is quantized already; import the float file that it was made of"
+            ": a file that is quantized in part, or while it runs; import the float file that it was made of, or quantize that statically"
         }
         "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" | "LRN" => {
             "; use batch normalization"

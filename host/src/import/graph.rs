@@ -157,7 +157,12 @@ impl<'a> Importer<'a> {
             return self.split(node);
         }
         if let Some(used) = further.iter().find(|name| self.uses.contains_key(name.as_str())) {
-            return self.refuse(node, format!("its output {used} is used; only the first is read"));
+            // An operator that is not supported at all is no matter of its outputs.
+            let problem = super::attributes::check_attributes(node).err();
+            return self.refuse(
+                node,
+                problem.unwrap_or_else(|| format!("its output {used} is used; only the first is read")),
+            );
         }
         let inputs = node.input.iter().filter(|name| !name.is_empty());
         for name in inputs.clone() {

@@ -23,6 +23,8 @@ const COMPARED_PICTURES: usize = 100;
 const TRIED_PICTURES: usize = 300;
 /// Below this share of right answers another range of the input is looked for.
 const LOW_ACCURACY: f64 = 0.5;
+/// By so much another range must do better to be the right one.
+const BETTER: f64 = 0.2;
 /// Who wrote the files.
 const PRODUCER: &str = "host import";
 
@@ -143,11 +145,11 @@ impl ImportArgs {
             }
         }
         eprintln!(
-            "warning: the float file itself is right on {:.1} % only, before any rounding",
+            "warning: the float file itself is right on {:.1} % only, before any rounding; check --input-range, and that the classes stand in the order of the logits (--labels)",
             100.0 * float
         );
         match best {
-            Some((accuracy, text)) if accuracy > float + 0.1 => Err(Failure::Gate(format!(
+            Some((accuracy, text)) if accuracy > float + BETTER => Err(Failure::Gate(format!(
                 "{}: with --input-range {text} it is right on {:.1} % of {} pictures, with the range given on {:.1} %; nothing was written. Give the range it was trained with",
                 shown(&self.file), 100.0 * accuracy, pictures.len(), 100.0 * float
             ))
