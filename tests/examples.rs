@@ -8,7 +8,7 @@ use std::process::Command;
 use host::bench::networks;
 use host::model_dir::ModelDir;
 use support::program::{host, succeeds, text};
-use support::{Need, fashion_mnist, have, torch_python};
+use support::{Need, fashion_mnist, have, run_script, torch_python};
 
 /// Steps of the short training.
 const STEPS: &str = "200";
@@ -47,9 +47,7 @@ fn mlperf_tiny_s_classifiers_are_those_of_the_benchmark() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = host::project_root().join("examples/pytorch/mlperf_tiny.py");
-    let output = Command::new(torch_python()).arg(script).arg(folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run_script(torch_python(), "examples/pytorch/mlperf_tiny.py", &[&folder.path()]);
     for network in ["resnet-8", "ds-cnn", "mobilenet"] {
         let at = |ending: &str| folder.path().join(format!("{network}.{ending}"));
         let out = folder.path().join(network);

@@ -3,7 +3,6 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 
 use host::dataset::Samples;
 use host::evaluate::{agreement, arg_max_f32};
@@ -17,17 +16,19 @@ use host::runtime::Engine;
 use host::runtime::integer::Integer;
 use host::runtime::scaled;
 use prost::Message;
-use support::{Need, fashion_mnist, have, python, torch_python};
+use support::{Need, fashion_mnist, have, python, run_script, torch_python};
 
 /// Pictures on which answers are compared.
 const PICTURES: usize = 1_000;
 
 /// Runs ONNX Runtime's static quantization.
 fn quantize(model: &Path, images: &Path, options: &[&str; 5], out: &Path) -> ModelProto {
-    let script = host::project_root().join("tests/quantize.py");
-    let output =
-        Command::new(python()).arg(script).arg(model).arg(images).args(options).arg(out).output().unwrap();
-    assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let [form, activations, weights, scales, symmetry] = options;
+    run_script(
+        python(),
+        "tests/quantize.py",
+        &[&model, &images, form, activations, weights, scales, symmetry, &out],
+    );
     proto::read(out).unwrap()
 }
 
@@ -100,16 +101,8 @@ fn files_that_pytorch_quantized_answer_as_they_do_there() {
     let dataset = fashion_mnist();
     write_floats(&dataset.train.take(100), &images);
     let test = dataset.test.take(PICTURES);
-    let has_torchao = Command::new(torch_python()).args(["-c", "import torchao"]).output().unwrap().status;
     for way in ["eager", "fx", "pt2e"] {
-        if way == "pt2e" && !has_torchao.success() {
-            println!("pt2e is left out: pip install torchao");
-            continue;
-        }
-        let script = host::project_root().join("tests/quantize_torch.py");
-        let output =
-            Command::new(torch_python()).arg(script).arg(&images).arg(way).arg(&out).output().unwrap();
-        assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
+        run_script(torch_python(), "tests/quantize_torch.py", &[&images, &way, &out]);
         // Its weights reach -128.
         let share = agree(way, &import::read(&out).unwrap(), &test);
         assert!(share >= 0.999, "{way}: {share}");

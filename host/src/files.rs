@@ -11,10 +11,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Whatever the file system answers, with the path in the message.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(named)?;
-    }
+    make_parent(path)?;
     let part = part_path(path);
     let written = File::create(&part).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -23,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let finished = written.and_then(|()| fs::rename(&part, path));
     finished.map_err(|error| {
         let _ = fs::remove_file(&part);
-        named(error)
+        named(path, &error)
     })
 }
 
@@ -44,12 +41,22 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As [`write_whole`].
 pub fn lock(path: &Path) -> io::Result<Option<File>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(named)?;
-    }
-    let file = File::options().create(true).append(true).open(path).map_err(named)?;
+    make_parent(path)?;
+    let file = File::options().create(true).append(true).open(path).map_err(|error| named(path, &error))?;
     Ok((!matches!(file.try_lock(), Err(TryLockError::WouldBlock))).then_some(file))
+}
+
+/// The error with the path in its message.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Makes the folders above a path.
+fn make_parent(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => fs::create_dir_all(parent).map_err(|error| named(path, &error)),
+        None => Ok(()),
+    }
 }
 
 /// Returns `path` with `.part` appended to its name.

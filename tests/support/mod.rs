@@ -5,6 +5,7 @@ pub mod browser;
 pub mod graphs;
 pub mod program;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -61,6 +62,16 @@ pub fn python() -> PathBuf {
     if own.is_file() { own } else { "python3".into() }
 }
 
+/// Runs a script of this project, which must end well.
+///
+/// * `script`: from the project's folder.
+pub fn run_script(python: PathBuf, script: &str, arguments: &[&dyn AsRef<OsStr>]) {
+    let mut command = std::process::Command::new(python);
+    command.arg(host::project_root().join(script)).args(arguments.iter().map(|argument| argument.as_ref()));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Whether a program runs and ends well.
 fn runs(program: &std::path::Path, arguments: &[&str]) -> Result<(), String> {
     let output = std::process::Command::new(program).args(arguments).output();
@@ -99,7 +110,7 @@ impl Need {
             Need::Sklearn => "python3 -m venv .venv && .venv/bin/pip install scikit-learn",
             Need::Quantizer => "python3 -m venv .venv && .venv/bin/pip install onnxruntime onnx sympy",
             Need::Torch => {
-                "python3 -m venv torch && torch/bin/pip install torch onnx onnxscript && export TORCH_PYTHON=$PWD/torch/bin/python"
+                "python3 -m venv torch && torch/bin/pip install torch torchao onnx onnxscript && export TORCH_PYTHON=$PWD/torch/bin/python"
             }
         }
     }
@@ -119,7 +130,7 @@ impl Need {
             Need::Photos => photos_folder().err().map(|error| error.to_string()),
             Need::Sklearn => runs(&python(), &["-c", "import sklearn"]).err(),
             Need::Quantizer => runs(&python(), &["-c", "import onnx, sympy, onnxruntime.quantization"]).err(),
-            Need::Torch => runs(&torch_python(), &["-c", "import torch, onnx, onnxscript"]).err(),
+            Need::Torch => runs(&torch_python(), &["-c", "import torch, torchao, onnx, onnxscript"]).err(),
         }
     }
 }

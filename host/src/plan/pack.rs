@@ -7,6 +7,11 @@ use firmware::nn::layer::{Conv2d, Dense, DepthwiseConv2d};
 /// Channel pairs of a group of four, as one unpacking instruction yields them.
 const PAIRS: [[usize; 2]; 2] = [[0, 2], [1, 3]];
 
+/// Whether the outputs' weights can be paired, each even one with the next.
+fn can_all_pair(rows: &[&[i8]]) -> bool {
+    rows.chunks_exact(2).all(|two| can_pair(two[0], two[1]))
+}
+
 /// Whether weights of two channels can be paired: even + 256 · odd must be an i16.
 fn can_pair(even: &[i8], odd: &[i8]) -> bool {
     even.iter().zip(odd).all(|(&even, &odd)| odd > i8::MIN || even >= 0)
@@ -41,10 +46,7 @@ pub fn conv(layer: &Conv2d<'_>, packing: Packing) -> Option<Vec<u32>> {
     let stays_below = |limit: i64| rows.iter().zip(layer.bias).all(|(row, &bias)| bound(bias, row) < limit);
     let fits = match packing {
         Packing::Nibble => layer.weights.iter().all(|w| (-8..8).contains(w)) && stays_below(NIBBLE_LIMIT),
-        Packing::Paired => {
-            stays_below(PAIRED_LIMIT)
-                && rows.chunks(2).all(|two| can_pair(two[0], two.last().unwrap_or(&two[0])))
-        }
+        Packing::Paired => stays_below(PAIRED_LIMIT) && can_all_pair(&rows),
         Packing::Wide => true,
     };
     if !fits {
@@ -98,7 +100,7 @@ pub fn dense(layer: &Dense<'_>, is_last: bool) -> Option<Vec<u32>> {
     }
     let rows: Vec<&[i8]> = layer.weights.chunks_exact(layer.in_features.max(1)).collect();
     let sums_fit = rows.iter().all(|row| row.chunks(DENSE_CHUNK).all(|chunk| bound(0, chunk) < DENSE_LIMIT));
-    if !sums_fit || !rows.chunks_exact(2).all(|two| can_pair(two[0], two[1])) {
+    if !sums_fit || !can_all_pair(&rows) {
         return None;
     }
     let (eights, twos) = dense::blocks(layer.out_features);

@@ -41,9 +41,9 @@ impl ImportArgs {
         let model = float_model(&imported.layers, task, PRODUCER);
         self.check_reading(original, imported, &model, &dataset.test)?;
         describe(&imported.layers);
-        let (bytes, _) = crate::model_dir::encode(&model);
+        let (bytes, onnx_sha256) = crate::model_dir::encode(&model);
         crate::files::write_whole(&dir.float_onnx(), &bytes)?;
-        let (network, _) = quantize::write(dir, &dataset.train, self.calibrate)?;
+        let (network, int8_sha256) = quantize::write(dir, &dataset.train, self.calibrate)?;
         let classes_of =
             |rows: Vec<Vec<f32>>| -> Vec<usize> { rows.iter().map(|row| arg_max_f32(row)).collect() };
         let float_classes = classes_of(Tract::float(&model)?.logits(&dataset.test)?);
@@ -84,7 +84,14 @@ impl ImportArgs {
             }
         }
         let calibration_images = self.calibrate.min(dataset.train.len());
-        Ok(Outcome { network, calibration_images, accuracy: accuracies, agreement })
+        Ok(Outcome {
+            network,
+            calibration_images,
+            accuracy: accuracies,
+            agreement,
+            onnx_sha256: Some(onnx_sha256),
+            int8_sha256,
+        })
     }
 
     /// Runs the file as it came and the one to be written over the same pictures.

@@ -108,6 +108,10 @@ struct Outcome {
     accuracy: Option<[f64; 2]>,
     /// Share of pictures that both answer alike.
     agreement: f64,
+    /// sha256 of the float file written, if one was.
+    onnx_sha256: Option<String>,
+    /// sha256 of the int8 file written.
+    int8_sha256: String,
 }
 
 /// The command as it was typed.
@@ -217,7 +221,6 @@ impl ImportArgs {
         // The generated file is named for the folder that it will lie in.
         codegen::write_as(&plan, dir, dir.path(), &ModelDir::new(&self.out).name())?;
         let source = std::fs::read(&self.file).with_context(|| self.file.display().to_string())?;
-        let sha256 = |path: &Path| Ok::<_, std::io::Error>(sha256_hex(&std::fs::read(path)?));
         let record = Record {
             command: typed(),
             file: self.file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
@@ -228,8 +231,8 @@ impl ImportArgs {
             calibration_images: outcome.calibration_images,
             accuracy: outcome.accuracy,
             agreement: outcome.agreement,
-            onnx_sha256: sha256(&dir.float_onnx()).ok(),
-            int8_sha256: sha256(&dir.int8_onnx())?,
+            onnx_sha256: outcome.onnx_sha256,
+            int8_sha256: outcome.int8_sha256,
         };
         record.write(dir)
     }

@@ -43,7 +43,7 @@ impl ImportArgs {
             ))
             .into());
         }
-        let (bytes, _) = encode(&written);
+        let (bytes, int8_sha256) = encode(&written);
         crate::files::write_whole(&dir.int8_onnx(), &bytes)?;
 
         let pictures = dataset.test.take(COMPARED_PICTURES);
@@ -83,6 +83,13 @@ impl ImportArgs {
         if agreement < EXPECTED_AGREEMENT {
             eprintln!("warning: {:.2} % of the answers are other ones here", 100.0 * (1.0 - agreement));
         }
-        Ok(Outcome { network: firmware, calibration_images: 0, accuracy: accuracies, agreement })
+        Ok(Outcome {
+            network: firmware,
+            calibration_images: 0,
+            accuracy: accuracies,
+            agreement,
+            onnx_sha256: None,
+            int8_sha256,
+        })
     }
 }
