@@ -5,8 +5,9 @@ use std::path::Path;
 use burn::tensor::Device;
 use thiserror::Error;
 
+use super::inference::has_lanes;
 use super::recipe::Schedule;
-use super::run::{Job, has_lanes};
+use super::run::Job;
 use super::teacher::Teaching;
 use super::{Architecture, Interrupt, Observer, Outcome, Recipe, TrainError, TrainedNet, train};
 use crate::dataset::Dataset;

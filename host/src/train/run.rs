@@ -6,11 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use shared::input::InputShape;
 use thiserror::Error;
 
@@ -19,8 +17,10 @@ use super::batches::{Batch, Plan, derive_seed};
 use super::checkpoint::{Checkpoint, CheckpointError, State};
 use super::forward::Mode;
 use super::history::EpochRecord;
-use super::lanes::{self, LANES};
+use super::inference::{has_lanes, interleaved, judge, lane_logits};
+use super::lanes::LANES;
 use super::net::Net;
+use super::objective::Objective;
 use super::recipe::{OptimizerName, Recipe};
 use super::teacher::Teaching;
 use super::weights::Weights;
@@ -28,7 +28,6 @@ use super::{TrainedNet, logits_of, rows_of};
 use crate::dataset::split::SplitError;
 use crate::dataset::{Dataset, Samples};
 use crate::evaluate::arg_max_f32;
-use crate::runtime::scaled;
 
 /// Why a training ended without a network.
 #[derive(Debug, Error)]
@@ -147,11 +146,6 @@ pub fn train(
     Ok(Some(trainer.finish(split_sizes)))
 }
 
-/// Whether a network is trained on interleaved images ([`lanes`]): on the CPU, where all its layers exist there.
-pub(super) fn has_lanes(architecture: &Architecture, device: &Device) -> bool {
-    *device == super::device::cpu() && architecture.without_lanes().is_none()
-}
-
 /// The network before the first step; the same for the same seed, whatever else runs in the process.
 fn fresh_net(job: &Job<'_>, device: &Device) -> Net {
     if let Some(start) = job.start {
@@ -175,17 +169,8 @@ struct Trainer<'a> {
     optimizer: ModuleOptimizer,
     average: Option<Weights>,
     best: Option<Weights>,
-    /// Weight of each class in the loss.
-    class_weights: Vec<f32>,
+    objective: Objective<'a>,
     state: State,
-}
-
-/// (mean count / count) to the power of `balance`, by class.
-fn class_weights(plan: &Plan<'_>, classes: usize, balance: f64) -> Vec<f32> {
-    let mut counts = vec![0usize; classes];
-    plan.indices.iter().for_each(|&index| counts[plan.samples.label(index)] += 1);
-    let mean = plan.indices.len() as f64 / classes.max(1) as f64;
-    counts.into_iter().map(|count| (mean / count.max(1) as f64).powf(balance) as f32).collect()
 }
 
 impl<'a> Trainer<'a> {
@@ -212,9 +197,9 @@ impl<'a> Trainer<'a> {
             history: Vec::new(),
         };
         let uses_lanes = plan.multiple == LANES;
-        let class_weights = class_weights(&plan, job.dataset.task.classes.len(), job.recipe.class_balance);
+        let objective = Objective::new(job, &plan, &device, uses_lanes);
         let fresh =
-            Self { job, plan, device, uses_lanes, net, optimizer, average, best: None, class_weights, state };
+            Self { job, plan, device, uses_lanes, net, optimizer, average, best: None, objective, state };
         if job.resume { fresh.resumed() } else { Ok(fresh) }
     }
 
@@ -280,7 +265,7 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let (recipe, count) = (self.job.recipe, batch.labels.len());
         let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
-        let taught = self.taught(batch).map(|taught| self.without_strangers(taught, batch));
+        let taught = self.objective.taught(batch);
         let logits = if self.uses_lanes {
             let images = interleaved(&batch.images, self.job.dataset.task.input, &self.device);
             self.net.forward_lanes(images, Mode::Train(step_seed))
@@ -291,7 +276,7 @@ impl<'a> Trainer<'a> {
             let images = TensorData::new(batch.images.clone(), [count, channels, height, width]);
             self.net.forward(Tensor::<4>::from_data(images, &self.device))
         };
-        let loss = self.loss(&logits, batch, taught);
+        let loss = self.objective.loss(&logits, batch, taught);
         let mean_loss = f64::from(loss.clone().into_scalar::<f32>());
         if !mean_loss.is_finite() {
             return Err(TrainError::Diverged(mean_loss, self.state.epoch + 1, recipe.learning_rate));
@@ -312,100 +297,6 @@ impl<'a> Trainer<'a> {
         self.state.seen += with_class;
         self.state.step += 1;
         Ok(())
-    }
-
-    /// What the teachers say of a batch, `[n · classes]` probabilities at the recipe's temperature.
-    fn taught(&self, batch: &Batch) -> Option<Vec<f32>> {
-        let distillation = self.job.recipe.distillation.as_ref()?;
-        let temperature = distillation.temperature as f32;
-        match self.job.teacher? {
-            Teaching::Kept(labels) => Some(labels.probabilities(&batch.indices, temperature)),
-            Teaching::Live(teachers) => {
-                let (shape, device) = (self.job.dataset.task.input, &self.job.device);
-                let InputShape { height, width, channels } = shape;
-                let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
-                for teacher in teachers {
-                    let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
-                        teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
-                    } else {
-                        let sizes = [batch.labels.len(), channels, height, width];
-                        let images = TensorData::new(batch.images.clone(), sizes);
-                        teacher.net.forward(Tensor::<4>::from_data(images, device))
-                    };
-                    let shares = burn::tensor::activation::softmax(logits.div_scalar(temperature), 1);
-                    let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");
-                    mean.iter_mut()
-                        .zip(shares)
-                        .for_each(|(mean, share)| *mean += share / teachers.len() as f32);
-                }
-                Some(mean)
-            }
-        }
-    }
-
-    /// A teacher's probabilities `[n · classes]`, the same for every class where an image shows none.
-    fn without_strangers(&self, mut taught: Vec<f32>, batch: &Batch) -> Vec<f32> {
-        let classes = self.job.dataset.task.classes.len();
-        for (image, row) in taught.chunks_exact_mut(classes).enumerate() {
-            if batch.is_stranger(image) {
-                row.fill(1.0 / classes as f32);
-            }
-        }
-        taught
-    }
-
-    /// Cross-entropy with the labels, mixed with the teachers' where the recipe distils.
-    ///
-    /// (1 − w) · CE(y, p) + w · T² · CE(p_T(teacher), p_T) (Hinton, Vinyals, Dean, 2015).
-    fn loss(&self, logits: &Tensor<2>, batch: &Batch, taught: Option<Vec<f32>>) -> Tensor<1> {
-        let recipe = self.job.recipe;
-        let is_plain = recipe.label_smoothing == 0.0
-            && recipe.class_balance == 0.0
-            && batch.mixed.is_none()
-            && batch.strangers.is_empty();
-        let hard = if is_plain {
-            let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
-            let labels = Tensor::<1, Int>::from_data(labels, &self.device);
-            CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels)
-        } else {
-            let targets = TensorData::new(self.targets(batch), logits.dims());
-            let targets = Tensor::<2>::from_data(targets, &self.device);
-            let total = targets.clone().sum();
-            (targets * log_softmax(logits.clone(), 1)).sum().neg() / total
-        };
-        let (Some(distillation), Some(taught)) = (&recipe.distillation, taught) else { return hard };
-        let (weight, temperature) = (distillation.weight, distillation.temperature);
-        let targets = Tensor::<2>::from_data(TensorData::new(taught, logits.dims()), &self.device);
-        let student = log_softmax(logits.clone().div_scalar(temperature), 1);
-        let soft = (targets * student).sum_dim(1).mean().neg();
-        hard * (1.0 - weight) as f32 + soft * (weight * temperature * temperature) as f32
-    }
-
-    /// Targets `[n · classes]`: smoothed, mixed as the images are, weighted by class; even for strangers.
-    fn targets(&self, batch: &Batch) -> Vec<f32> {
-        let classes = self.job.dataset.task.classes.len();
-        let smoothing = self.job.recipe.label_smoothing as f32;
-        let count = batch.labels.len();
-        let mut targets = vec![0.0; count * classes];
-        let mut add = |image: usize, from: usize, share: f32| {
-            if batch.is_stranger(from) {
-                let row = &mut targets[image * classes..(image + 1) * classes];
-                return row.iter_mut().for_each(|target| *target += share / classes as f32);
-            }
-            let label = batch.labels[from];
-            let weight = share * self.class_weights[label as usize];
-            let row = &mut targets[image * classes..(image + 1) * classes];
-            row.iter_mut().for_each(|target| *target += weight * smoothing / classes as f32);
-            row[label as usize] += weight * (1.0 - smoothing);
-        };
-        for image in 0..count {
-            let share = batch.mixed.unwrap_or(1.0);
-            add(image, image, share);
-            if share < 1.0 {
-                add(image, count - 1 - image, 1.0 - share);
-            }
-        }
-        targets
     }
 
     /// Learning rate of the current step.
@@ -491,49 +382,9 @@ fn best_epoch(history: &[EpochRecord]) -> usize {
     best.map_or(0, |(index, _)| index)
 }
 
-/// Images `[n][channels][height][width]` as `[n / 16][channels][height][width][16]`.
-fn interleaved(images: &[f32], shape: InputShape, device: &Device) -> Tensor<5> {
-    let InputShape { height, width, channels } = shape;
-    let blocks = images.len() / (shape.len() * LANES);
-    let data = lanes::interleave(images, shape.len());
-    Tensor::from_data(TensorData::new(data, [blocks, channels, height, width, LANES]), device)
-}
-
-/// Images of a pass without gradients.
-const VALIDATION_BATCH: usize = 16 * LANES;
-
-/// Logits of all images, in order, on the CPU.
-pub(super) fn lane_logits(net: &Net, samples: &Samples, device: &Device) -> Vec<Vec<f32>> {
-    let len = samples.shape.len();
-    let mut logits = Vec::with_capacity(samples.len() + LANES);
-    for chunk in samples.pixels.chunks(VALIDATION_BATCH * len) {
-        let images = chunk.chunks_exact(len);
-        let count = images.len();
-        let mut values: Vec<f32> = images.flat_map(|image| scaled(samples.shape, image)).collect();
-        values.resize(values.len().next_multiple_of(LANES * len), 0.0);
-        let rows = net.forward_lanes(interleaved(&values, samples.shape, device), Mode::Infer);
-        logits.extend(rows_of(&rows).into_iter().take(count));
-    }
-    logits
-}
-
 fn count_correct(logits: Tensor<2>, batch: &Batch) -> usize {
     let is_right = |(image, row): &(usize, Vec<f32>)| {
         !batch.is_stranger(*image) && arg_max_f32(row) as i32 == batch.labels[*image]
     };
     rows_of(&logits).into_iter().enumerate().filter(is_right).count()
-}
-
-/// Returns mean cross-entropy and accuracy.
-fn judge(logits: &[Vec<f32>], labels: &[u8]) -> (f64, f64) {
-    let mut loss = 0.0;
-    let mut correct = 0;
-    for (row, &label) in logits.iter().zip(labels) {
-        let highest = f64::from(row[arg_max_f32(row)]);
-        let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - highest).exp()).sum();
-        loss += highest + sum.ln() - f64::from(row[usize::from(label)]);
-        correct += usize::from(arg_max_f32(row) == usize::from(label));
-    }
-    let count = labels.len().max(1) as f64;
-    (loss / count, correct as f64 / count)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::run::{has_lanes, lane_logits};
+use super::inference::{has_lanes, lane_logits};
 use super::{Architecture, TrainedNet};
 use crate::dataset::Samples;
 use crate::dataset::augment::mirror;

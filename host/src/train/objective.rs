@@ -1,0 +1,136 @@
+//! What a step minimizes: cross-entropy with the labels, mixed with that of the teachers' answers.
+
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::activation::{log_softmax, softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use shared::input::InputShape;
+
+use super::batches::{Batch, Plan};
+use super::forward::Mode;
+use super::inference::{has_lanes, interleaved};
+use super::run::Job;
+use super::teacher::Teaching;
+
+/// The loss of one training.
+pub(super) struct Objective<'a> {
+    job: &'a Job<'a>,
+    /// With gradients.
+    device: Device,
+    uses_lanes: bool,
+    /// Weight of each class.
+    class_weights: Vec<f32>,
+}
+
+impl<'a> Objective<'a> {
+    pub fn new(job: &'a Job<'a>, plan: &Plan<'_>, device: &Device, uses_lanes: bool) -> Self {
+        let class_weights = class_weights(plan, job.dataset.task.classes.len(), job.recipe.class_balance);
+        Self { job, device: device.clone(), uses_lanes, class_weights }
+    }
+
+    /// What the teachers say of a batch, even for strangers.
+    pub fn taught(&self, batch: &Batch) -> Option<Vec<f32>> {
+        self.asked(batch).map(|taught| self.without_strangers(taught, batch))
+    }
+
+    /// What the teachers say of a batch, `[n · classes]` probabilities at the recipe's temperature.
+    fn asked(&self, batch: &Batch) -> Option<Vec<f32>> {
+        let distillation = self.job.recipe.distillation.as_ref()?;
+        let temperature = distillation.temperature as f32;
+        match self.job.teacher? {
+            Teaching::Kept(labels) => Some(labels.probabilities(&batch.indices, temperature)),
+            Teaching::Live(teachers) => {
+                let (shape, device) = (self.job.dataset.task.input, &self.job.device);
+                let InputShape { height, width, channels } = shape;
+                let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
+                for teacher in teachers {
+                    let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
+                        teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
+                    } else {
+                        let sizes = [batch.labels.len(), channels, height, width];
+                        let images = TensorData::new(batch.images.clone(), sizes);
+                        teacher.net.forward(Tensor::<4>::from_data(images, device))
+                    };
+                    let shares = softmax(logits.div_scalar(temperature), 1);
+                    let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");
+                    mean.iter_mut()
+                        .zip(shares)
+                        .for_each(|(mean, share)| *mean += share / teachers.len() as f32);
+                }
+                Some(mean)
+            }
+        }
+    }
+
+    /// A teacher's probabilities `[n · classes]`, the same for every class where an image shows none.
+    fn without_strangers(&self, mut taught: Vec<f32>, batch: &Batch) -> Vec<f32> {
+        let classes = self.job.dataset.task.classes.len();
+        for (image, row) in taught.chunks_exact_mut(classes).enumerate() {
+            if batch.is_stranger(image) {
+                row.fill(1.0 / classes as f32);
+            }
+        }
+        taught
+    }
+
+    /// Cross-entropy with the labels, mixed with the teachers' where the recipe distils.
+    ///
+    /// (1 − w) · CE(y, p) + w · T² · CE(p_T(teacher), p_T) (Hinton, Vinyals, Dean, 2015).
+    pub fn loss(&self, logits: &Tensor<2>, batch: &Batch, taught: Option<Vec<f32>>) -> Tensor<1> {
+        let recipe = self.job.recipe;
+        let is_plain = recipe.label_smoothing == 0.0
+            && recipe.class_balance == 0.0
+            && batch.mixed.is_none()
+            && batch.strangers.is_empty();
+        let hard = if is_plain {
+            let labels = TensorData::new(batch.labels.clone(), [batch.labels.len()]);
+            let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+            CrossEntropyLossConfig::new().init(&self.device).forward(logits.clone(), labels)
+        } else {
+            let targets = TensorData::new(self.targets(batch), logits.dims());
+            let targets = Tensor::<2>::from_data(targets, &self.device);
+            let total = targets.clone().sum();
+            (targets * log_softmax(logits.clone(), 1)).sum().neg() / total
+        };
+        let (Some(distillation), Some(taught)) = (&recipe.distillation, taught) else { return hard };
+        let (weight, temperature) = (distillation.weight, distillation.temperature);
+        let targets = Tensor::<2>::from_data(TensorData::new(taught, logits.dims()), &self.device);
+        let student = log_softmax(logits.clone().div_scalar(temperature), 1);
+        let soft = (targets * student).sum_dim(1).mean().neg();
+        hard * (1.0 - weight) as f32 + soft * (weight * temperature * temperature) as f32
+    }
+
+    /// Targets `[n · classes]`: smoothed, mixed as the images are, weighted by class; even for strangers.
+    fn targets(&self, batch: &Batch) -> Vec<f32> {
+        let classes = self.job.dataset.task.classes.len();
+        let smoothing = self.job.recipe.label_smoothing as f32;
+        let count = batch.labels.len();
+        let mut targets = vec![0.0; count * classes];
+        let mut add = |image: usize, from: usize, share: f32| {
+            if batch.is_stranger(from) {
+                let row = &mut targets[image * classes..(image + 1) * classes];
+                return row.iter_mut().for_each(|target| *target += share / classes as f32);
+            }
+            let label = batch.labels[from];
+            let weight = share * self.class_weights[label as usize];
+            let row = &mut targets[image * classes..(image + 1) * classes];
+            row.iter_mut().for_each(|target| *target += weight * smoothing / classes as f32);
+            row[label as usize] += weight * (1.0 - smoothing);
+        };
+        for image in 0..count {
+            let share = batch.mixed.unwrap_or(1.0);
+            add(image, image, share);
+            if share < 1.0 {
+                add(image, count - 1 - image, 1.0 - share);
+            }
+        }
+        targets
+    }
+}
+
+/// (mean count / count) to the power of `balance`, by class.
+fn class_weights(plan: &Plan<'_>, classes: usize, balance: f64) -> Vec<f32> {
+    let mut counts = vec![0usize; classes];
+    plan.indices.iter().for_each(|&index| counts[plan.samples.label(index)] += 1);
+    let mean = plan.indices.len() as f64 / classes.max(1) as f64;
+    counts.into_iter().map(|count| (mean / count.max(1) as f64).powf(balance) as f32).collect()
+}
