@@ -4,7 +4,7 @@
 //! output channels at a time. With pooling the four pixels of a window are computed into scratch and
 //! their maximum is kept, so that the unpooled activations never exist.
 
-use super::gather::Gather;
+use super::gather::{Gather, PixelGather};
 use super::{Memory, Output, part, splat, take};
 use crate::nn::kernel::instr::{max_i8x4, store, word};
 use crate::nn::kernel::routines::{self, ConvTask, Packing};
@@ -207,10 +207,7 @@ fn run<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>) {
         output += 2 * layer.out_channels;
         pixel = second.next(width);
     }
-    let length = layer.output_len();
-    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
-        layer.output.clamp(output);
-    }
+    memory.clamp_output(layer.output_len(), layer.output);
 }
 
 /// As [`run`], with all rows as one and no window to be placed.
@@ -220,7 +217,7 @@ fn run_pointwise<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<
     let padding = take(&mut memory.scratch, layer.padding_words());
     let padding = crate::bytes::of_words(padding);
     let pixels = layer.window.in_pixels();
-    let mut gather = Gather::of_pixels(pixels, layer.in_channels);
+    let mut gather = PixelGather::new(pixels, layer.in_channels);
     let mut task = layer.task();
     let mut output = memory.output;
     for pixel in (0..pixels).step_by(2) {
@@ -231,15 +228,12 @@ fn run_pointwise<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<
             task.pixel_stride = 0;
         }
         let input = part(memory.activations, memory.input, layer.input_len());
-        gather.widen_pixels(input, padding, [pixel, second], patch);
+        gather.widen(input, padding, [pixel, second], patch);
         let Some(written) = memory.activations.get_mut(output..) else { return };
         routines::conv_2x4::<WORDS>(patch, layer.constants, written, &task);
         output += 2 * layer.out_channels;
     }
-    let length = layer.output_len();
-    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
-        layer.output.clamp(output);
-    }
+    memory.clamp_output(layer.output_len(), layer.output);
 }
 
 #[inline(never)]
@@ -269,10 +263,7 @@ fn run_pooled<const WORDS: usize>(layer: &PackedConv<'_>, mut memory: Memory<'_>
         }
         output += channels;
     }
-    let length = layer.output_len();
-    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
-        layer.output.clamp(output);
-    }
+    memory.clamp_output(layer.output_len(), layer.output);
 }
 
 /// Row and column of the first input pixel under an output; huge in the padding above and to the left.

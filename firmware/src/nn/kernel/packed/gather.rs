@@ -26,32 +26,6 @@ impl Gather {
         Self { task, rows, taps, width: window.in_width, channels }
     }
 
-    /// Prepares for windows of one pixel over `pixels` of them in a row; channels are a multiple of 4.
-    #[inline(always)]
-    pub fn of_pixels(pixels: usize, channels: usize) -> Self {
-        let task = GatherTask {
-            height: 1,
-            pitch: (pixels * channels) as u32,
-            channels: channels as u32,
-            runs: 1,
-            quads: (channels / 4) as u32,
-            width: pixels as u32,
-            ..GatherTask::default()
-        };
-        Self { task, rows: 1, taps: 1, width: pixels, channels }
-    }
-
-    /// Widens two pixels of those that [`Gather::of_pixels`] prepared for.
-    ///
-    /// * `input`: `[pixels][channels]`; `padding`, `words`: as for [`Gather::widen`], with anything in the padding.
-    #[inline(always)]
-    pub fn widen_pixels(&mut self, input: &[i8], padding: &[i8], pixels: [usize; 2], words: &mut [u32]) {
-        self.task.rows = 1;
-        self.task.row = [0; 2];
-        self.task.column = pixels.map(|pixel| pixel as u32);
-        routines::gather_2(input, padding, words, &mut self.task);
-    }
-
     /// Widens the pixels under two windows, row by row; rows and columns may lie in the padding.
     ///
     /// * `input`: `[in_height][in_width][channels]`.
@@ -70,6 +44,40 @@ impl Gather {
         self.task.width = (self.width + 1 - run_pixels) as u32;
         self.task.row = [firsts[0][0] as u32, firsts[1][0] as u32];
         self.task.column = [firsts[0][1] as u32, firsts[1][1] as u32];
+        routines::gather_2(input, padding, words, &mut self.task);
+    }
+}
+
+/// How single pixels are gathered, two at a time: windows of one pixel, without padding, over one row of them.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelGather {
+    task: GatherTask,
+}
+
+impl PixelGather {
+    /// Prepares for a row of `pixels`; channels are a multiple of 4.
+    #[inline(always)]
+    pub fn new(pixels: usize, channels: usize) -> Self {
+        let task = GatherTask {
+            height: 1,
+            pitch: (pixels * channels) as u32,
+            channels: channels as u32,
+            runs: 1,
+            quads: (channels / 4) as u32,
+            width: pixels as u32,
+            ..GatherTask::default()
+        };
+        Self { task }
+    }
+
+    /// Widens two pixels.
+    ///
+    /// * `input`: `[pixels][channels]`; `padding`, `words`: as for [`Gather::widen`], with anything in the padding.
+    #[inline(always)]
+    pub fn widen(&mut self, input: &[i8], padding: &[i8], pixels: [usize; 2], words: &mut [u32]) {
+        self.task.rows = 1;
+        self.task.row = [0; 2];
+        self.task.column = pixels.map(|pixel| pixel as u32);
         routines::gather_2(input, padding, words, &mut self.task);
     }
 }

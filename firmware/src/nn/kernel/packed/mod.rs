@@ -49,6 +49,16 @@ pub struct Output {
     pub max: i8,
 }
 
+impl Memory<'_> {
+    /// Clamps the output's `length` bytes, which the routines saturated to −128..=127 only.
+    #[inline(always)]
+    fn clamp_output(&mut self, length: usize, output: Output) {
+        if let Some(written) = self.activations.get_mut(self.output..self.output + length) {
+            output.clamp(written);
+        }
+    }
+}
+
 impl Output {
     /// Clamps what the routines saturated to −128..=127 only.
     #[inline(always)]

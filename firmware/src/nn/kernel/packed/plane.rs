@@ -236,7 +236,7 @@ fn widen_row(source: &[i8], pad_left: usize, pad: u32, words: &mut [u32]) {
 #[inline(never)]
 fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
     let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
-    let Memory { activations, input: from, output: to, .. } = memory;
+    let (from, to) = (memory.input, memory.output);
     let task = layer.task();
     let (constants, _) = layer.constants.as_chunks::<PLANE_WORDS>();
     let split = SplitPlan::new(layer, PITCH);
@@ -244,20 +244,30 @@ fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'
     for (group, constants) in constants.chunks_exact(GROUP).enumerate() {
         let first = GROUP * group;
         let rows = planes.get_mut(split.first_word..);
-        let (Some(input), Some(rows)) = (activations.get(from + first..), rows) else { return };
+        let (Some(input), Some(rows)) = (memory.activations.get(from + first..), rows) else { return };
         routines::split_4(input, rows, &split.task);
-        let planes = planes.chunks_exact(layer.plane_words().max(1));
-        for (plane, (constants, channel)) in planes.zip(constants.iter().zip(to + first..)) {
-            let Some(output) = activations.get_mut(channel..) else { return };
-            if layer.window.stride_x == 1 {
-                routines::plane::<1, false, PITCH>(plane, constants, output, &task);
-            } else {
-                routines::plane::<2, false, PITCH>(plane, constants, output, &task);
-            }
-        }
+        convolve_group::<PITCH>(layer, planes, constants, (memory.activations, to + first), &task);
     }
-    if let Some(output) = activations.get_mut(to..to + layer.output_len()) {
-        layer.output.clamp(output);
+    memory.clamp_output(layer.output_len(), layer.output);
+}
+
+/// Convolves the planes of a group of channels; the first one's first output is the byte `first`.
+#[inline(always)]
+fn convolve_group<const PITCH: usize>(
+    layer: &PlaneConv<'_>,
+    planes: &[u32],
+    constants: &[[u32; PLANE_WORDS]],
+    (activations, first): (&mut [i8], usize),
+    task: &PlaneTask,
+) {
+    let planes = planes.chunks_exact(layer.plane_words().max(1));
+    for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
+        let Some(output) = activations.get_mut(channel..) else { return };
+        if layer.window.stride_x == 1 {
+            routines::plane::<1, false, PITCH>(plane, constants, output, task);
+        } else {
+            routines::plane::<2, false, PITCH>(plane, constants, output, task);
+        }
     }
 }
 
@@ -295,7 +305,7 @@ impl Band {
 #[inline(never)]
 fn run_depthwise_in_bands<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'_>) {
     let planes = take(&mut memory.scratch, GROUP * layer.plane_words());
-    let Memory { activations, input: from, output: to, .. } = memory;
+    let (from, to) = (memory.input, memory.output);
     let (constants, _) = layer.constants.as_chunks::<PLANE_WORDS>();
     let (all, split) = (layer.task(), SplitPlan::new(layer, PITCH).task);
     let (row_words, plane_words) = (PITCH / 4, layer.plane_words().max(1));
@@ -316,27 +326,17 @@ fn run_depthwise_in_bands<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory:
             }
             if count > 0 {
                 let first = from + row * window.in_width * layer.channels + GROUP * group;
-                let input = activations.get(first..);
+                let input = memory.activations.get(first..);
                 let rows = planes.get_mut((kept + above) * row_words..);
                 let (Some(input), Some(rows)) = (input, rows) else { return };
                 routines::split_4(input, rows, &SplitTask { rows: count as u32, ..split });
             }
             let task = PlaneTask { rows: rows as u32, ..all };
             let first = to + begin * window.out_width * layer.channels + GROUP * group;
-            let planes = planes.chunks_exact(plane_words);
-            for (plane, (constants, channel)) in planes.zip(constants.iter().zip(first..)) {
-                let Some(output) = activations.get_mut(channel..) else { return };
-                if window.stride_x == 1 {
-                    routines::plane::<1, false, PITCH>(plane, constants, output, &task);
-                } else {
-                    routines::plane::<2, false, PITCH>(plane, constants, output, &task);
-                }
-            }
+            convolve_group::<PITCH>(layer, planes, constants, (memory.activations, first), &task);
         }
     }
-    if let Some(output) = activations.get_mut(to..to + layer.output_len()) {
-        layer.output.clamp(output);
-    }
+    memory.clamp_output(layer.output_len(), layer.output);
 }
 
 /// How a group of channels is split into planes.

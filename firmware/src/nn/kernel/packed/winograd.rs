@@ -168,7 +168,5 @@ fn run<const TILE: usize>(layer: &WinogradConv<'_>, mut memory: Memory<'_>) {
         }
         first = next(second);
     }
-    if let Some(output) = memory.activations.get_mut(memory.output..memory.output + length) {
-        layer.output.clamp(output);
-    }
+    memory.clamp_output(length, layer.output);
 }
