@@ -1,5 +1,7 @@
 //! The checksum of a generated network: `network.rs` and `weights.bin` belong together, whole.
 
+use crc::{CRC_32_ISO_HDLC, Crc};
+
 /// Begins the line that holds the checksum, the source's second.
 const MARK: &str = "// CRC-32 of the other lines and of weights.bin: ";
 
@@ -25,17 +27,8 @@ pub fn check(source: &str, weights: &[u8]) -> Result<(), String> {
 }
 
 fn crc_of(first: &str, rest: &str, weights: &[u8]) -> u32 {
-    crc32([first.as_bytes(), rest.as_bytes(), weights].into_iter().flatten().copied())
-}
-
-/// CRC-32 as in Ethernet and ZIP, bit by bit.
-fn crc32(bytes: impl Iterator<Item = u8>) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0xedb8_8320 };
-        }
-    }
-    !crc
+    let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    [first.as_bytes(), rest.as_bytes(), weights].into_iter().for_each(|part| digest.update(part));
+    digest.finalize()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{print_json, print_line, shown};
-use crate::model_dir::ModelDir;
+use crate::model_dir::{Manifest, ModelDir};
 use crate::report::models::{Entry, confidence_markdown, markdown, model_dirs};
 use crate::report::{ablations, card, curves};
 
@@ -25,7 +25,7 @@ pub(super) struct ModelsArgs {
     /// Write every model's card, README.md in its folder, and its training curves
     #[arg(long)]
     cards: bool,
-    /// Write the manifests' checksums again, after one was edited by hand
+    /// Write the checksums of the manifests, also of the ablations', again, after one was edited by hand
     #[arg(long)]
     checksums: bool,
     /// All manifests and device records as one JSON document
@@ -40,6 +40,10 @@ impl ModelsArgs {
             for dir in model_dirs(&folder)? {
                 dir.write_checksums()?;
                 print_line(shown(&dir.manifest_path()))?;
+            }
+            for path in ablations::kept(&folder)? {
+                Manifest::read_edited(&path)?.write(&path)?;
+                print_line(shown(&path))?;
             }
             return Ok(());
         }

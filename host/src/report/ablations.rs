@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -80,11 +80,7 @@ pub fn percent(values: &[f64]) -> String {
 /// Where a manifest or a recipe is damaged.
 pub fn groups(models: &Path) -> Result<Vec<Group>> {
     let mut runs = Vec::new();
-    let mut paths: Vec<_> = match std::fs::read_dir(models.join("ablations")) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?,
-        Err(_) => Vec::new(),
-    };
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+    let mut paths = kept(models)?;
     for entry in std::fs::read_dir(models).with_context(|| models.display().to_string())? {
         let manifest = entry?.path().join("manifest.json");
         if manifest.exists() {
@@ -93,9 +89,7 @@ pub fn groups(models: &Path) -> Result<Vec<Group>> {
     }
     paths.sort();
     for path in &paths {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let run: Manifest =
-            serde_json::from_str(&text).with_context(|| format!("{}: damaged", path.display()))?;
+        let run = Manifest::read(path)?;
         // Runs on other data are not listed, and what people trained for themselves is theirs.
         let is_kept = path.parent().is_some_and(|folder| folder.ends_with("ablations"));
         let is_committed = run.name == run.network;
@@ -105,6 +99,19 @@ pub fn groups(models: &Path) -> Result<Vec<Group>> {
         }
     }
     grouped(&runs, |network| Ok(RecipeFile::named(network)?.recipe))
+}
+
+/// Paths of the manifests in `ablations/` of a models folder.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn kept(models: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(models.join("ablations")) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?,
+        Err(_) => Vec::new(),
+    };
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+    Ok(paths)
 }
 
 fn grouped(runs: &[Manifest], recipe_of: impl Fn(&str) -> Result<Recipe>) -> Result<Vec<Group>> {
