@@ -1,7 +1,10 @@
 //! What the README says is in the record of what was measured.
 
+mod support;
+
 use host::prove::Record;
 use host::prove::stated::Text;
+use support::program::host;
 
 /// Numbers with units in the README that are chosen, not measured, and where they are set.
 const CHOSEN: [(&str, &str); 2] = [
@@ -77,4 +80,20 @@ fn a_changed_figure_is_told() {
     let claim =
         host::prove::Claim::new("x", host::prove::Label::Measured, "README.md", gone, right, "host x");
     assert_eq!(claim.equal, Some(false), "a figure without a text is not equal");
+}
+
+#[test]
+fn what_needs_data_that_is_missing_is_not_measured_and_never_measured_on_other_data() {
+    let mut command = host();
+    command.env("GARMENT_PHOTOS_DIR", "/nowhere").args(["prove", "--only", "accuracies", "--json"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: Record = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record.claims, []);
+    for (claim, remedy) in
+        [("nano: int8 accuracy", "host data fetch"), ("photo: int8 accuracy", "GARMENT_PHOTOS_DIR")]
+    {
+        let skipped = record.skipped.iter().find(|skipped| skipped.claim == claim).unwrap();
+        assert!(skipped.reason.contains(remedy), "{}", skipped.reason);
+    }
 }

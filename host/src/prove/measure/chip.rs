@@ -21,7 +21,9 @@ impl Prover<'_> {
                 self.skip(format!("{name}: {heading}"), "left out by --quick");
                 continue;
             }
-            let mut arguments = vec!["device", "hil", "--emulate", "--model", name, "--json"];
+            let data = self.data_of(name);
+            let mut arguments =
+                vec!["device", "hil", "--emulate", "--model", name, "--dataset", &data, "--json"];
             if self.scope.quick {
                 arguments.extend(["--images", QUICK_IMAGES]);
             }

@@ -5,6 +5,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+/// Data or a tool that a command needs is missing: it ended with 3 or 5.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotHere(String);
+
 /// Runs this program and reads its JSON.
 pub(super) fn own_command(arguments: &[&str]) -> Result<Value> {
     let text = run_own(arguments)?;
@@ -12,11 +17,20 @@ pub(super) fn own_command(arguments: &[&str]) -> Result<Value> {
 }
 
 /// Runs this program and returns its standard output.
+///
+/// # Errors
+/// [`NotHere`] with what is missing and how to get it, or what the command says.
 pub(super) fn run_own(arguments: &[&str]) -> Result<Vec<u8>> {
     let output = Command::new(std::env::current_exe()?).arg("--quiet").args(arguments).output()?;
     if !output.status.success() {
-        let problem = String::from_utf8_lossy(&output.stderr);
-        bail!("{}: {}", typed(arguments), problem.lines().last().unwrap_or("it failed"));
+        let told = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+        let problem = lines.join(" ");
+        let problem = problem.trim_start_matches("error: ");
+        if let Some(3 | 5) = output.status.code() {
+            return Err(NotHere(problem.into()).into());
+        }
+        bail!("{}: {problem}", typed(arguments));
     }
     Ok(output.stdout)
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::stated::Text;
 use super::{Claim, Label, Skipped};
-use command::{own_command, typed};
+use command::{NotHere, own_command, typed};
 
 const README: &str = "README.md";
 /// Models whose images of the chip are run.
@@ -128,15 +128,25 @@ impl<'a> Prover<'a> {
         self.skipped.push(Skipped { claim: claim.into(), reason: reason.into() });
     }
 
+    /// Data set that a model is judged on: never another in its place.
+    fn data_of(&self, model: &str) -> String {
+        self.cell(model, "data").unwrap_or_else(|| "auto".into())
+    }
+
     /// Cell of the README's table of models.
     fn cell(&self, model: &str, heading: &str) -> Option<String> {
         self.rows.get(model)?.get(heading).cloned()
     }
 
-    /// Runs one of the program's own commands; where it fails, that is what was measured.
+    /// Runs one of the program's own commands. Where it fails, that is what was measured; where data or a tool is
+    /// missing, nothing was.
     fn ask(&mut self, claim: &str, label: Label, arguments: &[&str]) -> Option<Value> {
         match own_command(arguments) {
             Ok(document) => Some(document),
+            Err(error) if error.is::<NotHere>() => {
+                self.skip(claim, error.to_string());
+                None
+            }
             Err(error) => {
                 let command = typed(arguments);
                 self.add(Claim::new(claim, label, README, None, format!("{error:#}"), command));

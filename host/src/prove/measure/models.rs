@@ -77,8 +77,19 @@ impl Prover<'_> {
                     self.skip(format!("{name}: {heading} accuracy"), reason);
                     continue;
                 }
+                let data = self.data_of(name);
                 let arguments = [
-                    "evaluate", "--model", name, "--engine", engine, "--photos", "0", "--json", "--out",
+                    "evaluate",
+                    "--model",
+                    name,
+                    "--engine",
+                    engine,
+                    "--dataset",
+                    &data,
+                    "--photos",
+                    "0",
+                    "--json",
+                    "--out",
                     &out_text,
                 ];
                 let claim = format!("{name}: {heading} accuracy");

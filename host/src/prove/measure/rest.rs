@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::command::{cpu_seconds, run_own, typed};
+use super::command::{NotHere, cpu_seconds, run_own, typed};
 use super::{Prover, README};
 use crate::bench::{networks, peers};
 use crate::prove::stated::Text;
@@ -69,6 +69,9 @@ impl Prover<'_> {
         let most: Option<u64> = stated.as_ref().and_then(|most| most.strip_suffix(" KB")?.parse().ok());
         let (measured, is_held) = match run_own(&arguments).and_then(|_| Ok(std::fs::metadata(&out)?.len())) {
             Ok(bytes) => (format!("{bytes} B"), most.is_some_and(|most| bytes < 1000 * most)),
+            Err(error) if error.is::<NotHere>() => {
+                return self.skip("the page to try models in", error.to_string());
+            }
             Err(error) => (format!("{error:#}"), false),
         };
         let _ = std::fs::remove_file(out);
