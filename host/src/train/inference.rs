@@ -25,6 +25,13 @@ pub(super) fn interleaved(images: &[f32], shape: InputShape, device: &Device) ->
     Tensor::from_data(TensorData::new(data, [blocks, channels, height, width, LANES]), device)
 }
 
+/// Images `[n][channels][height][width]` as a tensor of that shape.
+pub(super) fn planar(images: Vec<f32>, shape: InputShape, device: &Device) -> Tensor<4> {
+    let InputShape { height, width, channels } = shape;
+    let count = images.len() / shape.len();
+    Tensor::from_data(TensorData::new(images, [count, channels, height, width]), device)
+}
+
 /// Images of a pass without gradients.
 const VALIDATION_BATCH: usize = 16 * LANES;
 

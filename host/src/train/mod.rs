@@ -29,8 +29,7 @@ pub use run::{Interrupt, Observer, Outcome, TrainError, train};
 
 use burn::module::Module;
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use shared::input::InputShape;
+use burn::tensor::{Bytes, Device, Tensor};
 
 use crate::dataset::Samples;
 use crate::runtime::{Answer, Engine, scaled};
@@ -91,14 +90,11 @@ impl TrainedNet {
 
 /// Runs `forward` over all images in batches.
 fn logits_of(samples: &Samples, device: &Device, forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Vec<Vec<f32>> {
-    let InputShape { height, width, channels } = samples.shape;
     let mut logits = Vec::with_capacity(samples.len());
     for chunk in samples.pixels.chunks(INFERENCE_BATCH * samples.shape.len()) {
         let images = chunk.chunks_exact(samples.shape.len());
-        let count = images.len();
-        let values: Vec<f32> = images.flat_map(|image| scaled(samples.shape, image)).collect();
-        let data = TensorData::new(values, [count, channels, height, width]);
-        logits.extend(rows_of(&forward(Tensor::from_data(data, device))));
+        let values = images.flat_map(|image| scaled(samples.shape, image)).collect();
+        logits.extend(rows_of(&forward(inference::planar(values, samples.shape, device))));
     }
     logits
 }

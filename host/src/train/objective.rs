@@ -3,11 +3,10 @@
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use shared::input::InputShape;
 
 use super::batches::{Batch, Plan};
 use super::forward::Mode;
-use super::inference::{has_lanes, interleaved};
+use super::inference::{has_lanes, interleaved, planar};
 use super::run::Job;
 use super::teacher::Teaching;
 
@@ -22,6 +21,7 @@ pub(super) struct Objective<'a> {
 }
 
 impl<'a> Objective<'a> {
+    /// * `device`: the job's, with gradients; `uses_lanes`: whether batches are whole numbers of lanes.
     pub fn new(job: &'a Job<'a>, plan: &Plan<'_>, device: &Device, uses_lanes: bool) -> Self {
         let class_weights = class_weights(plan, job.dataset.task.classes.len(), job.recipe.class_balance);
         Self { job, device: device.clone(), uses_lanes, class_weights }
@@ -40,15 +40,12 @@ impl<'a> Objective<'a> {
             Teaching::Kept(labels) => Some(labels.probabilities(&batch.indices, temperature)),
             Teaching::Live(teachers) => {
                 let (shape, device) = (self.job.dataset.task.input, &self.job.device);
-                let InputShape { height, width, channels } = shape;
                 let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
                 for teacher in teachers {
                     let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
                         teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
                     } else {
-                        let sizes = [batch.labels.len(), channels, height, width];
-                        let images = TensorData::new(batch.images.clone(), sizes);
-                        teacher.net.forward(Tensor::<4>::from_data(images, device))
+                        teacher.net.forward(planar(batch.images.clone(), shape, device))
                     };
                     let shares = softmax(logits.div_scalar(temperature), 1);
                     let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");

@@ -8,8 +8,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
-use burn::tensor::{Bytes, Device, Tensor, TensorData};
-use shared::input::InputShape;
+use burn::tensor::{Bytes, Device, Tensor};
 use thiserror::Error;
 
 use super::architecture::Architecture;
@@ -17,7 +16,7 @@ use super::batches::{Batch, Plan, derive_seed};
 use super::checkpoint::{Checkpoint, CheckpointError, State};
 use super::forward::Mode;
 use super::history::EpochRecord;
-use super::inference::{has_lanes, interleaved, judge, lane_logits};
+use super::inference::{has_lanes, interleaved, judge, lane_logits, planar};
 use super::lanes::LANES;
 use super::net::Net;
 use super::objective::Objective;
@@ -263,18 +262,15 @@ impl<'a> Trainer<'a> {
     }
 
     fn step(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let (recipe, count) = (self.job.recipe, batch.labels.len());
+        let (recipe, shape, count) = (self.job.recipe, self.job.dataset.task.input, batch.labels.len());
         let step_seed = derive_seed(recipe.seed ^ 0xd09, self.state.epoch, self.state.step);
         let taught = self.objective.taught(batch);
         let logits = if self.uses_lanes {
-            let images = interleaved(&batch.images, self.job.dataset.task.input, &self.device);
-            self.net.forward_lanes(images, Mode::Train(step_seed))
+            self.net.forward_lanes(interleaved(&batch.images, shape, &self.device), Mode::Train(step_seed))
         } else {
             // Dropout draws from the device's generator: seeding it a step makes every step repeatable.
             self.device.seed(step_seed);
-            let InputShape { height, width, channels } = self.job.dataset.task.input;
-            let images = TensorData::new(batch.images.clone(), [count, channels, height, width]);
-            self.net.forward(Tensor::<4>::from_data(images, &self.device))
+            self.net.forward(planar(batch.images.clone(), shape, &self.device))
         };
         let loss = self.objective.loss(&logits, batch, taught);
         let mean_loss = f64::from(loss.clone().into_scalar::<f32>());

@@ -25,10 +25,14 @@ pub(super) fn run_own(arguments: &[&str]) -> Result<Vec<u8>> {
     if !output.status.success() {
         let told = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("error: ")).collect();
-        let problem = lines.join(" ");
-        let problem = problem.trim_start_matches("error: ");
+        // A panic or a signal leaves no such line.
+        let problem = if lines.is_empty() {
+            told.lines().last().unwrap_or("it failed").to_owned()
+        } else {
+            lines.join(" ").trim_start_matches("error: ").to_owned()
+        };
         if let Some(3 | 5) = output.status.code() {
-            return Err(NotHere(problem.into()).into());
+            return Err(NotHere(problem).into());
         }
         bail!("{}: {problem}", typed(arguments));
     }

@@ -123,17 +123,11 @@ impl Prover<'_> {
     /// What a model of Fashion-MNIST is worth on photographs.
     pub(super) fn photographs(&mut self) {
         let arguments = ["robustness", "--photographs", "--model", "small", "--json"];
-        let Some(document) = self.ask("small on photographs", Label::Measured, &arguments) else { return };
+        let claim = "small: right on photographs";
+        let Some(document) = self.ask(claim, Label::Measured, &arguments) else { return };
         let stated = self.readme.figure("`small` on {} of 290 photographs");
         let measured = percent(&document["accuracy"], 1);
-        self.add(Claim::new(
-            "small: right on photographs",
-            Label::Measured,
-            README,
-            stated,
-            measured,
-            typed(&arguments),
-        ));
+        self.add(Claim::new(claim, Label::Measured, README, stated, measured, typed(&arguments)));
         let stated = self.readme.figure("(`small` on 41.4 % of {} photographs");
         self.add(Claim::new(
             "photographs judged",

@@ -60,6 +60,7 @@ impl Prover<'_> {
 
     /// Size of the page to try models in.
     pub(super) fn page(&mut self) {
+        let claim = "the page with small and photo-mini, less than";
         let out = std::env::temp_dir().join(format!("prove-{}.html", std::process::id()));
         let out_text = out.display().to_string();
         let arguments = ["report", "--try", "--model", "small", "--model", "photo-mini", "--out", &out_text];
@@ -70,12 +71,11 @@ impl Prover<'_> {
         let (measured, is_held) = match run_own(&arguments).and_then(|_| Ok(std::fs::metadata(&out)?.len())) {
             Ok(bytes) => (format!("{bytes} B"), most.is_some_and(|most| bytes < 1000 * most)),
             Err(error) if error.is::<NotHere>() => {
-                return self.skip("the page to try models in", error.to_string());
+                return self.skip(claim, error.to_string());
             }
             Err(error) => (format!("{error:#}"), false),
         };
         let _ = std::fs::remove_file(out);
-        let claim = "the page with small and photo-mini, less than";
         let claim = Claim::new(claim, Label::Measured, "docs/web.md", stated, measured, command);
         self.add(claim.with_equal(is_held));
     }

@@ -246,7 +246,7 @@ fn run_depthwise<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory: Memory<'
         let rows = planes.get_mut(split.first_word..);
         let (Some(input), Some(rows)) = (memory.activations.get(from + first..), rows) else { return };
         routines::split_4(input, rows, &split.task);
-        convolve_group::<PITCH>(layer, planes, constants, (memory.activations, to + first), &task);
+        convolve_group::<PITCH>(layer, planes, constants, memory.activations, to + first, &task);
     }
     memory.clamp_output(layer.output_len(), layer.output);
 }
@@ -257,7 +257,8 @@ fn convolve_group<const PITCH: usize>(
     layer: &PlaneConv<'_>,
     planes: &[u32],
     constants: &[[u32; PLANE_WORDS]],
-    (activations, first): (&mut [i8], usize),
+    activations: &mut [i8],
+    first: usize,
     task: &PlaneTask,
 ) {
     let planes = planes.chunks_exact(layer.plane_words().max(1));
@@ -333,7 +334,7 @@ fn run_depthwise_in_bands<const PITCH: usize>(layer: &PlaneConv<'_>, mut memory:
             }
             let task = PlaneTask { rows: rows as u32, ..all };
             let first = to + begin * window.out_width * layer.channels + GROUP * group;
-            convolve_group::<PITCH>(layer, planes, constants, (memory.activations, first), &task);
+            convolve_group::<PITCH>(layer, planes, constants, memory.activations, first, &task);
         }
     }
     memory.clamp_output(layer.output_len(), layer.output);
