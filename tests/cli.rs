@@ -241,6 +241,15 @@ fn drawn_garments_are_announced_and_recorded() {
         &["3aede38d61863908", "train-images-idx3-ubyte.gz", "FASHION_MNIST_DIR", "host data fetch"],
     );
     fails(host().args(["data", "fetch"]), 3, &["FASHION_MNIST_OFFLINE is set"]);
+    let mut photos = host();
+    photos.args(["data", "fetch", "--dataset", "garment-photos", "--out", "/nowhere/photos"]);
+    fails(&mut photos, 3, &["FASHION_MNIST_OFFLINE is set"]);
+    let home = tempfile::tempdir().unwrap();
+    let mut without_git = host();
+    without_git.args(["data", "fetch", "--dataset", "photos", "--out"]).arg(home.path().join("photos"));
+    without_git.env_remove("FASHION_MNIST_OFFLINE").env("PATH", "");
+    fails(&mut without_git, 3, &["clothing-dataset-small", "git is not installed", "GARMENT_PHOTOS_DIR"]);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing stays behind");
     fails(host().args(["data", "info", "--dataset", "drawn", "--data", "x"]), 3, &["--data x", "seed"]);
 }
 

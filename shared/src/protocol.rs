@@ -404,6 +404,9 @@ mod tests {
             let second = &frames[1];
             let mut damaged = second.clone();
             for (at, kind, value) in hits {
+                if damaged.is_empty() {
+                    break; // Removed to the last byte.
+                }
                 let at = at % damaged.len();
                 match kind {
                     0 => damaged[at] ^= value | 1,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::fashion_mnist::{Label, SHAPE};
@@ -11,14 +11,14 @@ use shared::preprocess::Preprocessing;
 
 use super::{DataArgs, Failure, print_json, print_line, remark, shown, terminal};
 use crate::dataset::locate::Pictures;
-use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, locate};
+use crate::dataset::{Dataset, DatasetError, Samples, drawn, fetch, fetch_photos, locate};
 use crate::evaluate::compose;
 use crate::report::garments::{self, Garment};
 use crate::report::png;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
-    /// Download the official files, checked by sha256
+    /// Download Fashion-MNIST, checked by sha256, or the garment photographs, by one commit of git
     Fetch(FetchArgs),
     /// Counts, shapes, class balance, mean, spread, hash
     Info(InfoArgs),
@@ -37,11 +37,24 @@ pub(super) enum DataCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  host data fetch")]
+#[command(after_help = "Examples:\n  host data fetch\n  host data fetch --dataset garment-photos")]
 pub(super) struct FetchArgs {
-    /// Where to put the files [default: data/fashion-mnist of the project]
+    /// Which data set
+    #[arg(long, value_enum, default_value = "fashion-mnist", value_name = "NAME")]
+    dataset: Published,
+    /// Where to put the files [default: data/fashion-mnist or data/garment-photos of the project]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+}
+
+/// A data set that can be downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Published {
+    /// 70,000 gray pictures of 28×28 (MIT), 30 MB.
+    FashionMnist,
+    /// 3,409 photographs of clothes in ten classes (CC0); needs git.
+    #[value(alias = "photos")]
+    GarmentPhotos,
 }
 
 #[derive(Debug, Args)]
@@ -151,23 +164,7 @@ pub(super) struct DrawArgs {
 impl DataCommand {
     pub(super) fn run(self) -> Result<()> {
         match self {
-            DataCommand::Fetch(args) => {
-                if args.out.is_none()
-                    && let Ok(found) = locate::load_official_offline()
-                {
-                    remark(format_args!("already here; --out FOLDER downloads it elsewhere"));
-                    return print_line(found.source);
-                }
-                let folder = args.out.unwrap_or_else(locate::download_folder);
-                locate::check_online()?;
-                fetch::fetch(&folder, &fetch::SOURCES, |line| remark(line)).map_err(|error| match error {
-                    DatasetError::Missing(problem) => {
-                        DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
-                    }
-                    other => other,
-                })?;
-                print_line(shown(&folder))
-            }
+            DataCommand::Fetch(args) => args.run(),
             DataCommand::Info(args) => info(&args.data.load(Pictures::default())?, args.json),
             DataCommand::Head(args) => {
                 let dataset = args.data.load(Pictures::default())?;
@@ -184,6 +181,38 @@ impl DataCommand {
             DataCommand::Compose(args) => composed(&args),
             DataCommand::Draw(args) => draw(&args),
         }
+    }
+}
+
+impl FetchArgs {
+    fn run(self) -> Result<()> {
+        let found = match self.dataset {
+            Published::FashionMnist => locate::load_official_offline().map(|dataset| dataset.source).ok(),
+            Published::GarmentPhotos => locate::photos_folder().map(|folder| shown(&folder)).ok(),
+        };
+        if let (None, Some(found)) = (&self.out, found) {
+            remark(format_args!("already here; --out FOLDER downloads it elsewhere"));
+            return print_line(found);
+        }
+        locate::check_online()?;
+        let folder = match self.dataset {
+            Published::FashionMnist => {
+                let folder = self.out.unwrap_or_else(locate::download_folder);
+                fetch::fetch(&folder, &fetch::SOURCES, |line| remark(line)).map_err(|error| match error {
+                    DatasetError::Missing(problem) => {
+                        DatasetError::Missing(format!("{problem}\n{}", locate::where_to_put_them()))
+                    }
+                    other => other,
+                })?;
+                folder
+            }
+            Published::GarmentPhotos => {
+                let folder = self.out.unwrap_or_else(locate::own_photos_folder);
+                fetch_photos::fetch(&fetch_photos::GARMENT_PHOTOS, &folder, |line| remark(line))?;
+                folder
+            }
+        };
+        print_line(shown(&folder))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Failure, print_json, print_line, shown};
 use crate::bench;
-use crate::dataset::locate::load_official_offline;
+use crate::dataset::locate::{load_official_offline, photos_folder};
 use crate::device::board::Board;
 use crate::device::build::can_build;
 use crate::device::{emulator, toolchain};
@@ -108,6 +108,12 @@ fn examine() -> Vec<Finding> {
                 .map(|dataset| dataset.source)
                 .map_err(|error| first_line(&error.to_string())),
             "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
+        ),
+        Finding::new(
+            "photographs",
+            "training and judging the photo models",
+            photos_folder().map(|folder| shown(&folder)).map_err(|error| first_line(&error.to_string())),
+            "cargo run -p host -- data fetch --dataset garment-photos    (or set GARMENT_PHOTOS_DIR)",
         ),
         Finding::new(
             "models",

@@ -128,13 +128,18 @@ pub fn photos_folder() -> Result<PathBuf, DatasetError> {
             ))),
         };
     }
-    let place = crate::project_root().join("data/garment-photos");
+    let place = own_photos_folder();
     match pictures::is_picture_folder(&place) {
         true => Ok(place),
         false => Err(DatasetError::Missing(format!(
-            "no garment photographs: put the folders of clothing-dataset-small (CC0, one folder a class) into data/garment-photos, or name their folder in {PHOTOS_VARIABLE}"
+            "no garment photographs: `host data fetch --dataset garment-photos` downloads clothing-dataset-small (CC0) into data/garment-photos; or name a folder with one folder a class in {PHOTOS_VARIABLE}"
         ))),
     }
+}
+
+/// Returns the project's own folder of garment photographs, where they are downloaded to.
+pub fn own_photos_folder() -> PathBuf {
+    crate::project_root().join("data/garment-photos")
 }
 
 fn load_photos(

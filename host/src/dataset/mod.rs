@@ -2,12 +2,13 @@
 //!
 //! A [`Samples`] is one part (training or test), a [`Dataset`] both with their identity. The readers
 //! ([`idx`], [`table`], [`pictures`]) turn files into samples and know nothing of where files lie; [`locate`] knows
-//! the folders, [`fetch`] the network, [`drawn`] makes garments out of nothing but a seed.
+//! the folders, [`fetch`] and [`fetch_photos`] the network, [`drawn`] makes garments out of nothing but a seed.
 
 pub mod augment;
 pub mod cache;
 pub mod drawn;
 pub mod fetch;
+pub mod fetch_photos;
 pub mod identity;
 pub mod idx;
 pub mod locate;

@@ -4,6 +4,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::TrainedNet;
 use super::batches::{Batch, Plan};
 use super::forward::Mode;
 use super::inference::{has_lanes, interleaved, planar};
@@ -27,46 +28,39 @@ impl<'a> Objective<'a> {
         Self { job, device: device.clone(), uses_lanes, class_weights }
     }
 
-    /// What the teachers say of a batch, even for strangers.
+    /// What the teachers say of a batch, `[n · classes]` probabilities at the recipe's temperature, even for strangers.
     pub fn taught(&self, batch: &Batch) -> Option<Vec<f32>> {
-        self.asked(batch).map(|taught| self.without_strangers(taught, batch))
-    }
-
-    /// What the teachers say of a batch, `[n · classes]` probabilities at the recipe's temperature.
-    fn asked(&self, batch: &Batch) -> Option<Vec<f32>> {
         let distillation = self.job.recipe.distillation.as_ref()?;
         let temperature = distillation.temperature as f32;
-        match self.job.teacher? {
-            Teaching::Kept(labels) => Some(labels.probabilities(&batch.indices, temperature)),
-            Teaching::Live(teachers) => {
-                let (shape, device) = (self.job.dataset.task.input, &self.job.device);
-                let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
-                for teacher in teachers {
-                    let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
-                        teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
-                    } else {
-                        teacher.net.forward(planar(batch.images.clone(), shape, device))
-                    };
-                    let shares = softmax(logits.div_scalar(temperature), 1);
-                    let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");
-                    mean.iter_mut()
-                        .zip(shares)
-                        .for_each(|(mean, share)| *mean += share / teachers.len() as f32);
-                }
-                Some(mean)
+        let classes = self.job.dataset.task.classes.len();
+        Some(match self.job.teacher? {
+            Teaching::Kept(labels) => {
+                let answers = labels.probabilities(&batch.indices, temperature);
+                mixed_answers(&without_strangers(answers, classes, batch, None), classes, batch)
             }
-        }
+            // These saw the mixture itself.
+            Teaching::Live(teachers) => {
+                let answers = self.asked(teachers, batch, temperature);
+                without_strangers(answers, classes, batch, batch.mixed)
+            }
+        })
     }
 
-    /// A teacher's probabilities `[n · classes]`, the same for every class where an image shows none.
-    fn without_strangers(&self, mut taught: Vec<f32>, batch: &Batch) -> Vec<f32> {
-        let classes = self.job.dataset.task.classes.len();
-        for (image, row) in taught.chunks_exact_mut(classes).enumerate() {
-            if batch.is_stranger(image) {
-                row.fill(1.0 / classes as f32);
-            }
+    /// The mean of the teachers' probabilities for the images of a batch as they are, `[n · classes]`.
+    fn asked(&self, teachers: &[TrainedNet], batch: &Batch, temperature: f32) -> Vec<f32> {
+        let (shape, device) = (self.job.dataset.task.input, &self.job.device);
+        let mut mean = vec![0.0; batch.labels.len() * self.job.dataset.task.classes.len()];
+        for teacher in teachers {
+            let logits = if self.uses_lanes && has_lanes(&teacher.architecture, device) {
+                teacher.net.forward_lanes(interleaved(&batch.images, shape, device), Mode::Infer)
+            } else {
+                teacher.net.forward(planar(batch.images.clone(), shape, device))
+            };
+            let shares = softmax(logits.div_scalar(temperature), 1);
+            let shares = shares.into_data().to_vec::<f32>().expect("probabilities are f32");
+            mean.iter_mut().zip(shares).for_each(|(mean, share)| *mean += share / teachers.len() as f32);
         }
-        taught
+        mean
     }
 
     /// Cross-entropy with the labels, mixed with the teachers' where the recipe distils.
@@ -124,10 +118,60 @@ impl<'a> Objective<'a> {
     }
 }
 
+/// A teacher's probabilities `[n · classes]`, even by as much of each image as shows no class.
+///
+/// * `mixed`: the first image's share where the answers are about mixtures.
+fn without_strangers(mut answers: Vec<f32>, classes: usize, batch: &Batch, mixed: Option<f32>) -> Vec<f32> {
+    let share = mixed.unwrap_or(1.0);
+    let last = batch.labels.len() - 1;
+    for (image, row) in answers.chunks_exact_mut(classes).enumerate() {
+        let unknown = share * f32::from(batch.is_stranger(image))
+            + (1.0 - share) * f32::from(batch.is_stranger(last - image));
+        row.iter_mut().for_each(|answer| *answer += unknown * (1.0 / classes as f32 - *answer));
+    }
+    answers
+}
+
+/// Answers about single images, mixed as the images of the batch are.
+fn mixed_answers(answers: &[f32], classes: usize, batch: &Batch) -> Vec<f32> {
+    let share = batch.mixed.unwrap_or(1.0);
+    let partners = answers.chunks_exact(classes).rev().flatten();
+    answers.iter().zip(partners).map(|(answer, partner)| share * answer + (1.0 - share) * partner).collect()
+}
+
 /// (mean count / count) to the power of `balance`, by class.
 fn class_weights(plan: &Plan<'_>, classes: usize, balance: f64) -> Vec<f32> {
     let mut counts = vec![0usize; classes];
     plan.indices.iter().for_each(|&index| counts[plan.samples.label(index)] += 1);
     let mean = plan.indices.len() as f64 / classes.max(1) as f64;
     counts.into_iter().map(|count| (mean / count.max(1) as f64).powf(balance) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(mixed: Option<f32>, strangers: Vec<bool>) -> Batch {
+        Batch { images: vec![], labels: vec![0, 1, 1], indices: vec![0, 1, 2], mixed, strangers }
+    }
+
+    const ANSWERS: [f32; 6] = [1.0, 0.0, 0.5, 0.5, 0.0, 1.0];
+
+    #[test]
+    fn answers_are_mixed_as_the_images_are() {
+        assert_eq!(mixed_answers(&ANSWERS, 2, &batch(None, vec![])), ANSWERS);
+        assert_eq!(
+            mixed_answers(&ANSWERS, 2, &batch(Some(0.75), vec![])),
+            [0.75, 0.25, 0.5, 0.5, 0.25, 0.75]
+        );
+    }
+
+    #[test]
+    fn answers_are_even_by_the_share_that_shows_no_class() {
+        let is_first = vec![true, false, false];
+        let even = without_strangers(ANSWERS.to_vec(), 2, &batch(None, is_first.clone()), None);
+        assert_eq!(even, [0.5, 0.5, 0.5, 0.5, 0.0, 1.0]);
+        let even = without_strangers(ANSWERS.to_vec(), 2, &batch(Some(0.75), is_first), Some(0.75));
+        assert_eq!(even, [0.625, 0.375, 0.5, 0.5, 0.125, 0.875]);
+    }
 }
