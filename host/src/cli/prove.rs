@@ -69,7 +69,7 @@ impl ProveArgs {
             if !self.only.is_empty() {
                 let before = Record::read()?;
                 let newer = std::mem::replace(&mut kept, before);
-                kept.update(newer);
+                kept.update(newer, &self.only);
             }
             let text = serde_json::to_string_pretty(&kept)? + "\n";
             crate::files::write_whole(&record_path(), text.as_bytes())?;

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use measure::Group;
+
 /// What kind of figure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +100,9 @@ pub struct Skipped {
     pub claim: String,
     /// Why, and what to do.
     pub reason: String,
+    /// What it would have been measured with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 /// What was measured where.
@@ -134,18 +139,23 @@ impl Record {
         serde_json::from_slice(&text).with_context(|| path.display().to_string())
     }
 
-    /// Puts figures that were measured again in the place of those before.
-    pub fn update(&mut self, newer: Self) {
+    /// Puts figures of some groups that were measured again in the place of those before, and what these groups leave
+    /// out now in the place of what they left out. A figure that is not measured this time stays.
+    pub fn update(&mut self, newer: Self, groups: &[Group]) {
         for claim in newer.claims {
             match self.claims.iter_mut().find(|known| known.claim == claim.claim) {
                 Some(known) => *known = claim,
                 None => self.claims.push(claim),
             }
         }
-        let is_measured =
-            |skipped: &Skipped| self.claims.iter().any(|claim| claim.claim.starts_with(&skipped.claim));
-        self.skipped.retain(|skipped| !is_measured(skipped));
-        self.again.push(newer.commit);
+        self.skipped.retain(|skipped| skipped.group.is_none_or(|group| !groups.contains(&group)));
+        self.skipped.retain(|skipped| newer.skipped.iter().all(|newer| newer.claim != skipped.claim));
+        self.skipped.extend(newer.skipped);
+        let claims = &self.claims;
+        self.skipped.retain(|skipped| claims.iter().all(|claim| !claim.claim.starts_with(&skipped.claim)));
+        if self.again.last() != Some(&newer.commit) {
+            self.again.push(newer.commit);
+        }
         self.seconds += newer.seconds;
     }
 
@@ -158,4 +168,51 @@ impl Record {
 /// Where the record of the last whole run is kept.
 pub fn record_path() -> PathBuf {
     crate::project_root().join("docs/proof.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(claims: &[&str], skipped: &[(&str, &str, Group)]) -> Record {
+        let claim = |name: &&str| Claim::new(*name, Label::Measured, "README.md", None, "1", "host x");
+        let skip = |&(claim, reason, group): &(&str, &str, Group)| Skipped {
+            claim: claim.into(),
+            reason: reason.into(),
+            group: Some(group),
+        };
+        Record {
+            quick: false,
+            commit: "a".into(),
+            machine: String::new(),
+            tools: vec![],
+            seconds: 1.0,
+            claims: claims.iter().map(claim).collect(),
+            skipped: skipped.iter().map(skip).collect(),
+            again: vec![],
+        }
+    }
+
+    #[test]
+    fn what_a_group_leaves_out_now_replaces_what_it_left_out_before() {
+        let mut kept = record(
+            &["nano: MACs"],
+            &[
+                ("instructions by network", "no QEMU", Group::Kernels),
+                ("pico", "no compiler", Group::Boards),
+                ("training", "asked for", Group::Training),
+            ],
+        );
+        let newer = record(
+            &["A: instructions", "pico: bytes"],
+            &[("nano: MACs", "no data", Group::Sizes), ("training", "no PyTorch", Group::Training)],
+        );
+        kept.update(newer, &[Group::Kernels, Group::Boards, Group::Sizes]);
+        let claims: Vec<&str> = kept.claims.iter().map(|claim| claim.claim.as_str()).collect();
+        assert_eq!(claims, ["nano: MACs", "A: instructions", "pico: bytes"], "a figure stays");
+        let skipped: Vec<&str> = kept.skipped.iter().map(|skipped| skipped.reason.as_str()).collect();
+        assert_eq!(skipped, ["no PyTorch"]);
+        kept.update(record(&[], &[]), &[]);
+        assert_eq!((kept.again.len(), kept.seconds), (1, 3.0), "a commit is told once");
+    }
 }

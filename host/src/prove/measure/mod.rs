@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::stated::Text;
@@ -32,7 +33,8 @@ pub struct Scope {
 }
 
 /// Figures that are measured together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// Bytes and multiply-accumulates of the models
     Sizes,
@@ -63,6 +65,8 @@ pub enum Group {
 /// Collects claims.
 pub struct Prover<'a> {
     scope: Scope,
+    /// Which figures are measured now.
+    group: Option<Group>,
     readme: Text,
     rows: HashMap<String, HashMap<String, String>>,
     /// What was measured.
@@ -83,7 +87,7 @@ impl<'a> Prover<'a> {
         let named =
             |row: HashMap<String, String>| Some((row.get("model")?.trim_matches('`').to_owned(), row));
         let rows = readme.rows("models").into_iter().filter_map(named).collect();
-        Ok(Self { scope, readme, rows, claims: Vec::new(), skipped: Vec::new(), say })
+        Ok(Self { scope, group: None, readme, rows, claims: Vec::new(), skipped: Vec::new(), say })
     }
 
     /// Measures some groups of figures, or all.
@@ -94,6 +98,7 @@ impl<'a> Prover<'a> {
         for group in
             Group::value_variants().iter().filter(|group| groups.is_empty() || groups.contains(group))
         {
+            self.group = Some(*group);
             match group {
                 Group::Sizes => self.sizes()?,
                 Group::Accuracies => self.accuracies(),
@@ -125,7 +130,7 @@ impl<'a> Prover<'a> {
     }
 
     fn skip(&mut self, claim: impl Into<String>, reason: impl Into<String>) {
-        self.skipped.push(Skipped { claim: claim.into(), reason: reason.into() });
+        self.skipped.push(Skipped { claim: claim.into(), reason: reason.into(), group: self.group });
     }
 
     /// Data set that a model is judged on: never another in its place.

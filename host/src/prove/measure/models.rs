@@ -102,7 +102,7 @@ impl Prover<'_> {
                     README,
                     stated,
                     measured.clone(),
-                    typed(&arguments[..5]),
+                    typed(&arguments[..7]),
                 ));
                 if (name, heading) == ("article", "int8") {
                     let stated = self.readme.figure("the first line: {} as int8");
@@ -112,7 +112,7 @@ impl Prover<'_> {
                         README,
                         stated,
                         measured,
-                        typed(&arguments[..5]),
+                        typed(&arguments[..7]),
                     ));
                 }
             }
