@@ -55,10 +55,6 @@ impl Finding {
         let remedy = (!is_there).then_some(remedy);
         Self { what, used_for, found: is_there, optional: false, detail, remedy }
     }
-
-    fn optional(self) -> Self {
-        Self { optional: true, ..self }
-    }
 }
 
 impl DoctorArgs {
@@ -92,33 +88,31 @@ impl DoctorArgs {
 }
 
 fn examine() -> Vec<Finding> {
-    let board = Board::named(bench::BOARD);
-    let board = board.as_ref();
-    let models = crate::project_root().join("models");
-    let committed = Entry::all(&models).map_err(|error| format!("{error:#}")).and_then(|entries| {
-        let names: Vec<String> = entries.into_iter().map(|entry| entry.manifest.name).collect();
-        if names.is_empty() { Err(format!("none in {}", shown(&models))) } else { Ok(names.join(", ")) }
-    });
+    let mut findings = needed();
+    findings.extend(extras().into_iter().map(|finding| Finding { optional: true, ..finding }));
+    findings
+}
+
+/// What the project's own commands use.
+fn needed() -> Vec<Finding> {
     vec![
         Finding::new("Rust", "everything", version("rustc", &["--version"]), "https://rustup.rs"),
         Finding::new(
             "Fashion-MNIST",
             "training and judging; without it garments are drawn",
-            load_official_offline()
-                .map(|dataset| dataset.source)
-                .map_err(|error| first_line(&error.to_string())),
+            in_one_line(load_official_offline().map(|dataset| dataset.source)),
             "cargo run -p host -- data fetch    (or set FASHION_MNIST_DIR)",
         ),
         Finding::new(
             "photographs",
             "training and judging the photo models",
-            photos_folder().map(|folder| shown(&folder)).map_err(|error| first_line(&error.to_string())),
+            in_one_line(photos_folder().map(|folder| shown(&folder))),
             "cargo run -p host -- data fetch --dataset garment-photos    (or set GARMENT_PHOTOS_DIR)",
         ),
         Finding::new(
             "models",
             "everything but training",
-            committed,
+            committed_models(),
             "git checkout -- models, or cargo run -p host -- train",
         ),
         Finding::new(
@@ -130,76 +124,89 @@ fn examine() -> Vec<Finding> {
         Finding::new(
             "embedded compiler",
             "device build, run, hil",
-            board
-                .map_err(ToString::to_string)
-                .and_then(|board| {
-                    can_build(board).map_err(|error| error.to_string()).map(|()| board.target.clone())
-                })
-                .map_err(|error| first_line(&error)),
+            embedded_compiler(),
             "scripts/setup-embedded.sh, or rustup target add thumbv7em-none-eabihf",
         ),
         Finding::new(
             "QEMU",
             "device run and hil --emulate, bench kernels --emulate",
-            board
-                .map_err(ToString::to_string)
-                .and_then(|board| emulator::find(board).map_err(|error| error.to_string()))
-                .map_err(|error| first_line(&error))
-                .and_then(|()| version("qemu-system-arm", &["--version"])),
+            qemu(),
             "scripts/setup-embedded.sh, or your system's package qemu-system-arm",
         ),
+    ]
+}
+
+/// What some of its commands and tests use.
+fn extras() -> Vec<Finding> {
+    vec![
         Finding::new(
             "other emulators",
             "device run and hil --emulate on boards such as riscv-virt and pico",
             other_emulators(),
             "scripts/setup-embedded.sh",
-        )
-        .optional(),
+        ),
         Finding::new(
             "compiler for WebAssembly",
             "serve, report --try",
-            toolchain::cargo(web::build::TARGET, &[])
-                .map(|_| web::build::TARGET.to_owned())
-                .map_err(|error| first_line(&error.to_string())),
+            in_one_line(toolchain::cargo(web::build::TARGET, &[]).map(|_| web::build::TARGET.to_owned())),
             "rustup target add wasm32-unknown-unknown, or scripts/setup-embedded.sh",
-        )
-        .optional(),
+        ),
         Finding::new(
             "espflash",
             "flashing an ESP32-C3",
             version("espflash", &["--version"]),
             "cargo install espflash --locked",
-        )
-        .optional(),
+        ),
         Finding::new(
             "probe-rs",
             "flashing a board with a debug probe",
             version("probe-rs", &["--version"]),
             "https://probe.rs/docs/getting-started/installation/",
-        )
-        .optional(),
+        ),
         Finding::new(
             "PyTorch",
             "bench train's comparison",
             python(&crate::project_root(), "torch"),
             ".venv/bin/pip install torch numpy",
-        )
-        .optional(),
+        ),
         Finding::new(
             "scikit-learn",
             "the test of the classification report",
             python(&crate::project_root(), "scikit-learn"),
             ".venv/bin/pip install scikit-learn",
-        )
-        .optional(),
+        ),
         Finding::new(
             "ChromeDriver",
             "the test of the HTML page",
             version("chromedriver", &["--version"]),
             "your system's packages chromium and chromium-driver",
-        )
-        .optional(),
+        ),
     ]
+}
+
+/// Names of the models in the project's folder.
+fn committed_models() -> Result<String, String> {
+    let models = crate::project_root().join("models");
+    let entries = Entry::all(&models).map_err(|error| format!("{error:#}"))?;
+    let names: Vec<String> = entries.into_iter().map(|entry| entry.manifest.name).collect();
+    if names.is_empty() { Err(format!("none in {}", shown(&models))) } else { Ok(names.join(", ")) }
+}
+
+/// Target of the board of benchmarks, where this machine compiles for it.
+fn embedded_compiler() -> Result<String, String> {
+    let board = in_one_line(Board::named(bench::BOARD))?;
+    in_one_line(can_build(&board)).map(|()| board.target)
+}
+
+/// Version of the emulator of the board of benchmarks.
+fn qemu() -> Result<String, String> {
+    let board = in_one_line(Board::named(bench::BOARD))?;
+    in_one_line(emulator::find(&board)).and_then(|()| version("qemu-system-arm", &["--version"]))
+}
+
+/// The result with an error's first line.
+fn in_one_line<T, E: ToString>(result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| first_line(&error.to_string()))
 }
 
 fn first_line(text: &str) -> String {
@@ -228,7 +235,7 @@ fn python(root: &Path, package: &str) -> Result<String, String> {
 
 /// Boards that are emulated here, or the first that cannot be.
 fn other_emulators() -> Result<String, String> {
-    let boards = Board::all().map_err(|error| first_line(&error.to_string()))?;
+    let boards = in_one_line(Board::all())?;
     let emulated = boards.iter().filter(|board| board.emulator().is_some());
     let names: Result<Vec<&str>, String> = emulated
         .map(|board| emulator::find(board).map(|()| board.name.as_str()).map_err(|error| error.to_string()))

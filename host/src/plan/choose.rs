@@ -35,69 +35,67 @@ fn output(rule: &Requantization<'_>) -> Output {
 
 /// The operator of a choice, borrowing its constants.
 pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dense<'a>) -> Operator<'a> {
-    let constants = &choice.constants[..];
-    let layer = layers.get(choice.layer).copied();
-    let plane = |window, channels, constants, input_zero_point, rule: &Requantization<'_>, pool| {
-        let output = output(rule);
-        let mut plane = PlaneConv { window, channels, constants, input_zero_point, output, pool, pitch: 0 };
-        plane.pitch = plane.fitting_pitch();
-        plane
-    };
-    let image = |layer: &Conv2d<'a>, constants, pool| {
-        plane(
-            layer.window,
-            layer.out_channels,
-            constants,
-            layer.input_zero_point,
-            &layer.requantization,
-            pool,
-        )
-    };
-    let conv = |layer: &Conv2d<'a>, constants, pool, packing| PackedConv {
-        window: over_image(choice.layer, layer).map_or(layer.window, |(window, _)| window),
-        in_channels: over_image(choice.layer, layer).map_or(layer.in_channels, |(_, channels)| channels),
-        out_channels: layer.out_channels,
-        packing,
-        constants,
-        input_zero_point: layer.input_zero_point,
-        output: output(&layer.requantization),
-        pool,
-    };
-    match (choice.kernel, layer) {
+    match (choice.kernel, layers.get(choice.layer).copied()) {
         (Kernel::Copy, _) => {
             Operator::Copy(layers.first().map_or(last.in_features, |first| first.input_len()))
+        }
+        (Kernel::Keep, _) => {
+            let len = layers.get(choice.layer - 1).map_or(0, Layer::output_len);
+            Operator::Keep { len, kept: kept_at(layers, choice.layer - 1) }
         }
         (Kernel::Spread, Some(Layer::Conv2d(layer))) if layer.in_channels == 1 => {
             Operator::Columns(columns(&layer))
         }
         (Kernel::Spread, Some(layer)) => Operator::Spread(layer.input_len() / 3),
-        (Kernel::Image { pool }, Some(Layer::Conv2d(layer))) => {
-            Operator::Image(image(&layer, constants, pool))
-        }
-        (Kernel::Chain { pool, packing }, Some(Layer::Conv2d(layer))) => {
+        (Kernel::Dense, None) => Operator::Logits(packed_dense(choice, last, None)),
+        (_, None) => Operator::ScalarLogits(*last),
+        (Kernel::Only, Some(layer)) => only(layer, layers).unwrap_or(Operator::Scalar(layer)),
+        (_, Some(layer)) => packed(choice, layer, layers).unwrap_or(Operator::Scalar(layer)),
+    }
+}
+
+/// The operator of a layer that has one kernel.
+fn only<'a>(layer: Layer<'a>, layers: &[Layer<'a>]) -> Option<Operator<'a>> {
+    let kept = |other| kept_at(layers, other);
+    Some(match layer {
+        Layer::Add(layer) => Operator::Add { layer, kept: kept(layer.other) },
+        Layer::Product(layer) => Operator::Product { layer, kept: kept(layer.other) },
+        Layer::Concat(layer) => Operator::Concat { layer, kept: kept(layer.other) },
+        Layer::Recall(layer) => Operator::Recall { len: layer.len, kept: kept(layer.other) },
+        Layer::Lookup(layer) => Operator::Lookup(layer),
+        _ => return None,
+    })
+}
+
+/// The operator of a packed kernel; `None` for a kernel that is none of this layer.
+fn packed<'a>(choice: &'a Chosen, layer: Layer<'a>, layers: &[Layer<'a>]) -> Option<Operator<'a>> {
+    let constants = &choice.constants[..];
+    Some(match (choice.kernel, layer) {
+        (Kernel::Image { pool }, Layer::Conv2d(layer)) => Operator::Image(image(&layer, constants, pool)),
+        (Kernel::Chain { pool, packing }, Layer::Conv2d(layer)) => {
             let (first, rest) = constants.split_at(PLANE_WORDS * layer.out_channels);
-            let next = layers.get(choice.layer + if pool { 2 } else { 1 });
-            let Some(Layer::Conv2d(second)) = next else { unreachable!("only made for two convolutions") };
+            let at = choice.layer + if pool { 2 } else { 1 };
+            let Some(Layer::Conv2d(second)) = layers.get(at) else {
+                unreachable!("only made for two convolutions")
+            };
             Operator::Chain(ChainConv {
                 first: image(&layer, first, pool),
-                second: conv(second, rest, false, packing),
+                second: packed_conv(choice.layer, second, rest, false, packing),
             })
         }
-        (Kernel::Conv { pool, packing }, Some(Layer::Conv2d(layer))) => {
-            Operator::Conv(conv(&layer, constants, pool, packing))
+        (Kernel::Conv { pool, packing }, Layer::Conv2d(layer)) => {
+            Operator::Conv(packed_conv(choice.layer, &layer, constants, pool, packing))
         }
-        (Kernel::Depthwise, Some(Layer::DepthwiseConv2d(layer))) => {
-            let rule = &layer.requantization;
-            Operator::Depthwise(plane(
-                layer.window,
-                layer.channels,
-                constants,
-                layer.input_zero_point,
-                rule,
-                false,
-            ))
-        }
-        (Kernel::Winograd { tile }, Some(Layer::Conv2d(layer))) => Operator::Winograd(WinogradConv {
+        (Kernel::Depthwise, Layer::DepthwiseConv2d(layer)) => Operator::Depthwise(plane(PlaneConv {
+            window: layer.window,
+            channels: layer.channels,
+            constants,
+            input_zero_point: layer.input_zero_point,
+            output: output(&layer.requantization),
+            pool: false,
+            pitch: 0,
+        })),
+        (Kernel::Winograd { tile }, Layer::Conv2d(layer)) => Operator::Winograd(WinogradConv {
             window: layer.window,
             in_channels: layer.in_channels,
             out_channels: layer.out_channels,
@@ -106,40 +104,56 @@ pub(super) fn operator<'a>(choice: &'a Chosen, layers: &[Layer<'a>], last: &Dens
             input_zero_point: layer.input_zero_point,
             output: output(&layer.requantization),
         }),
-        (Kernel::Dense, Some(Layer::Dense(layer))) => Operator::Dense(PackedDense {
-            in_features: layer.in_features,
-            out_features: layer.out_features,
-            constants,
-            output: Some(output(&layer.requantization)),
-        }),
-        (Kernel::Dense, None) => Operator::Logits(PackedDense {
-            in_features: last.in_features,
-            out_features: last.out_features,
-            constants,
-            output: None,
-        }),
-        (Kernel::Keep, _) => {
-            let len = layers.get(choice.layer - 1).map_or(0, Layer::output_len);
-            Operator::Keep { len, kept: kept_at(layers, choice.layer - 1) }
+        (Kernel::Dense, Layer::Dense(layer)) => {
+            Operator::Dense(packed_dense(choice, &layer, Some(output(&layer.requantization))))
         }
-        (Kernel::Only, Some(Layer::Add(layer))) => {
-            Operator::Add { layer, kept: kept_at(layers, layer.other) }
-        }
-        (Kernel::Only, Some(Layer::Product(layer))) => {
-            Operator::Product { layer, kept: kept_at(layers, layer.other) }
-        }
-        (Kernel::Only, Some(Layer::Concat(layer))) => {
-            Operator::Concat { layer, kept: kept_at(layers, layer.other) }
-        }
-        (Kernel::Only, Some(Layer::Recall(layer))) => {
-            Operator::Recall { len: layer.len, kept: kept_at(layers, layer.other) }
-        }
-        (Kernel::Only, Some(Layer::Lookup(layer))) => Operator::Lookup(layer),
-        (Kernel::Pool, Some(Layer::MaxPool(layer))) => Operator::MaxPool(layer),
-        (Kernel::Pool, Some(Layer::AveragePool(layer))) => Operator::AveragePool(layer),
-        (_, Some(layer)) => Operator::Scalar(layer),
-        (_, None) => Operator::ScalarLogits(*last),
+        (Kernel::Pool, Layer::MaxPool(layer)) => Operator::MaxPool(layer),
+        (Kernel::Pool, Layer::AveragePool(layer)) => Operator::AveragePool(layer),
+        _ => return None,
+    })
+}
+
+/// With the pitch that its window fits in.
+fn plane(plane: PlaneConv<'_>) -> PlaneConv<'_> {
+    PlaneConv { pitch: plane.fitting_pitch(), ..plane }
+}
+
+fn image<'a>(layer: &Conv2d<'a>, constants: &'a [u32], pool: bool) -> PlaneConv<'a> {
+    plane(PlaneConv {
+        window: layer.window,
+        channels: layer.out_channels,
+        constants,
+        input_zero_point: layer.input_zero_point,
+        output: output(&layer.requantization),
+        pool,
+        pitch: 0,
+    })
+}
+
+/// * `at`: the layer's number; the first reads a copied image.
+fn packed_conv<'a>(
+    at: usize,
+    layer: &Conv2d<'a>,
+    constants: &'a [u32],
+    pool: bool,
+    packing: Packing,
+) -> PackedConv<'a> {
+    let (window, in_channels) = over_image(at, layer).unwrap_or((layer.window, layer.in_channels));
+    PackedConv {
+        window,
+        in_channels,
+        out_channels: layer.out_channels,
+        packing,
+        constants,
+        input_zero_point: layer.input_zero_point,
+        output: output(&layer.requantization),
+        pool,
     }
+}
+
+fn packed_dense<'a>(choice: &'a Chosen, layer: &Dense<'a>, output: Option<Output>) -> PackedDense<'a> {
+    let constants = &choice.constants[..];
+    PackedDense { in_features: layer.in_features, out_features: layer.out_features, constants, output }
 }
 
 /// A kernel that can compute layers from `chosen.layer` on.
@@ -152,82 +166,102 @@ pub(super) struct Candidate {
 
 /// All kernels for all layers; the reference only where no packed one fits, or where it is asked for.
 pub(super) fn candidates(layers: &[Layer<'_>], last: &Dense<'_>, profile: Profile) -> Vec<Candidate> {
-    let mut all: Vec<Candidate> = Vec::new();
-    let mut add = |layer: usize, kernel: Kernel, constants: Option<Vec<u32>>| {
+    let mut all = Candidates { layers, last, fitting: Vec::new() };
+    for at in 0..=layers.len() {
+        let mut has_packed = profile != Profile::Scalar && all.add_packed(at);
+        if layers.get(at).is_some_and(has_one_kernel) {
+            // One kernel for every profile: there is nothing to choose.
+            has_packed |= all.add(at, Kernel::Only, Some(Vec::new()));
+        }
+        if !has_packed {
+            all.add(at, Kernel::Scalar, Some(Vec::new()));
+        }
+    }
+    let mut fitting = all.fitting;
+    // What a later layer reads must be stored: no kernel may pass over it.
+    fitting.retain(|candidate| {
+        let end = candidate.chosen.layer + candidate.chosen.kernel.layers();
+        (candidate.chosen.layer + 1..end).all(|inside| !is_kept(layers, inside - 1))
+    });
+    fitting
+}
+
+const PACKINGS: [Packing; 3] = [Packing::Nibble, Packing::Paired, Packing::Wide];
+
+/// Kernels that fit, while they are tried.
+struct Candidates<'a> {
+    layers: &'a [Layer<'a>],
+    last: &'a Dense<'a>,
+    fitting: Vec<Candidate>,
+}
+
+impl Candidates<'_> {
+    /// Tries a kernel for a layer; whether it fits. Without constants it does not.
+    fn add(&mut self, layer: usize, kernel: Kernel, constants: Option<Vec<u32>>) -> bool {
         let Some(constants) = constants else { return false };
         let chosen = Chosen { layer, kernel, constants };
-        let operator = operator(&chosen, layers, last);
+        let operator = operator(&chosen, self.layers, self.last);
         if !operator.is_consistent() {
             return false;
         }
         let (instructions, bytes) = (cost::instructions(&operator), constant_bytes(&chosen, &operator));
-        all.push(Candidate { kernel: operator.kernel(), instructions, bytes, chosen });
+        self.fitting.push(Candidate { kernel: operator.kernel(), instructions, bytes, chosen });
         true
-    };
-    for at in 0..=layers.len() {
-        let mut has_packed = false;
-        if profile != Profile::Scalar {
-            match layers.get(at) {
-                Some(Layer::Conv2d(conv)) => {
-                    let pool = is_halving(layers.get(at + 1), conv);
-                    if at == 0 {
-                        has_packed |= add(at, Kernel::Image { pool: false }, pack::image(conv));
-                    }
-                    if at == 0 && pool {
-                        add(at, Kernel::Image { pool }, pack::image(conv));
-                    }
-                    if let (0, Some(Layer::Conv2d(next))) = (at, layers.get(if pool { 2 } else { 1 })) {
-                        for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
-                            let both = pack::image(conv).zip(pack::conv(next, packing));
-                            let both = both.map(|(first, second)| [first, second].concat());
-                            add(at, Kernel::Chain { pool, packing }, both);
-                        }
-                    }
-                    // A gray image has a kernel of its own for 3×3.
-                    let over = over_image(at, conv).filter(|_| !has_packed);
-                    let filled = over.map(|(window, channels)| filled(conv, &window, channels));
-                    let whole = match (&over, &filled) {
-                        (Some((window, in_channels)), Some(weights)) => {
-                            Conv2d { window: *window, in_channels: *in_channels, weights, ..*conv }
-                        }
-                        _ => *conv,
-                    };
-                    for packing in [Packing::Nibble, Packing::Paired, Packing::Wide] {
-                        has_packed |=
-                            add(at, Kernel::Conv { pool: false, packing }, pack::conv(&whole, packing));
-                        if pool {
-                            add(at, Kernel::Conv { pool, packing }, pack::conv(&whole, packing));
-                        }
-                    }
-                    for tile in [2, 4] {
-                        has_packed |= add(at, Kernel::Winograd { tile }, pack::winograd(conv, tile));
-                    }
-                }
-                Some(Layer::DepthwiseConv2d(conv)) => {
-                    has_packed |= add(at, Kernel::Depthwise, pack::depthwise(conv));
-                }
-                Some(Layer::Dense(dense)) => has_packed |= add(at, Kernel::Dense, pack::dense(dense, false)),
-                Some(Layer::MaxPool(_) | Layer::AveragePool(_)) => {
-                    has_packed |= add(at, Kernel::Pool, Some(Vec::new()));
-                }
-                Some(_) => {}
-                None => has_packed |= add(at, Kernel::Dense, pack::dense(last, true)),
-            }
-        }
-        if layers.get(at).is_some_and(has_one_kernel) {
-            // One kernel for every profile: there is nothing to choose.
-            has_packed |= add(at, Kernel::Only, Some(Vec::new()));
-        }
-        if !has_packed {
-            add(at, Kernel::Scalar, Some(Vec::new()));
+    }
+
+    /// Tries the packed kernels for a layer; whether one fits that computes this layer alone.
+    fn add_packed(&mut self, at: usize) -> bool {
+        match self.layers.get(at) {
+            Some(Layer::Conv2d(conv)) => self.add_convolutions(at, conv),
+            Some(Layer::DepthwiseConv2d(conv)) => self.add(at, Kernel::Depthwise, pack::depthwise(conv)),
+            Some(Layer::Dense(dense)) => self.add(at, Kernel::Dense, pack::dense(dense, false)),
+            Some(Layer::MaxPool(_) | Layer::AveragePool(_)) => self.add(at, Kernel::Pool, Some(Vec::new())),
+            Some(_) => false,
+            None => self.add(at, Kernel::Dense, pack::dense(self.last, true)),
         }
     }
-    // What a later layer reads must be stored: no kernel may pass over it.
-    all.retain(|candidate| {
-        let end = candidate.chosen.layer + candidate.chosen.kernel.layers();
-        (candidate.chosen.layer + 1..end).all(|inside| !is_kept(layers, inside - 1))
-    });
-    all
+
+    /// Tries the packed kernels for a convolution, with the pooling and the convolution behind it, too.
+    fn add_convolutions(&mut self, at: usize, conv: &Conv2d<'_>) -> bool {
+        let pool = is_halving(self.layers.get(at + 1), conv);
+        let has_image = at == 0 && self.add(at, Kernel::Image { pool: false }, pack::image(conv));
+        if at == 0 {
+            self.add_over_image(conv, pool);
+        }
+        let mut has_packed = has_image;
+        // A gray image has a kernel of its own for 3×3.
+        let over = over_image(at, conv).filter(|_| !has_image);
+        let filled = over.map(|(window, channels)| filled(conv, &window, channels));
+        let whole = match (&over, &filled) {
+            (Some((window, in_channels)), Some(weights)) => {
+                Conv2d { window: *window, in_channels: *in_channels, weights, ..*conv }
+            }
+            _ => *conv,
+        };
+        for packing in PACKINGS {
+            has_packed |= self.add(at, Kernel::Conv { pool: false, packing }, pack::conv(&whole, packing));
+            if pool {
+                self.add(at, Kernel::Conv { pool, packing }, pack::conv(&whole, packing));
+            }
+        }
+        for tile in [2, 4] {
+            has_packed |= self.add(at, Kernel::Winograd { tile }, pack::winograd(conv, tile));
+        }
+        has_packed
+    }
+
+    /// Tries the kernels over a gray image that compute more than the first convolution.
+    fn add_over_image(&mut self, conv: &Conv2d<'_>, pool: bool) {
+        if pool {
+            self.add(0, Kernel::Image { pool }, pack::image(conv));
+        }
+        let Some(Layer::Conv2d(next)) = self.layers.get(if pool { 2 } else { 1 }) else { return };
+        for packing in PACKINGS {
+            let both = pack::image(conv).zip(pack::conv(next, packing));
+            let both = both.map(|(first, second)| [first, second].concat());
+            self.add(0, Kernel::Chain { pool, packing }, both);
+        }
+    }
 }
 
 /// Whether a layer has an operator of its own in every plan.
@@ -313,8 +347,14 @@ pub(super) fn choose(
         Profile::Speed | Profile::Scalar => fitting.min_by_key(|chain| (chain.instructions, chain.bytes)),
     };
     let best = best.ok_or(PlanningError::Flash { need, have })?;
-    let mut chosen: Vec<Chosen> =
+    let chosen: Vec<Chosen> =
         best.kernels.into_iter().map(|index| candidates[index].chosen.clone()).collect();
+    Ok(with_copies(chosen, layers))
+}
+
+/// Puts the copy of the image in front, where the first kernel needs one, and behind every kernel the copy of what a
+/// later layer reads.
+fn with_copies(mut chosen: Vec<Chosen>, layers: &[Layer<'_>]) -> Vec<Chosen> {
     let before = match chosen.first().map(|first| first.kernel) {
         Some(Kernel::Image { .. } | Kernel::Chain { .. }) => None,
         Some(Kernel::Conv { .. }) if is_spread(layers) => Some(Kernel::Spread),
@@ -332,8 +372,7 @@ pub(super) fn choose(
             with_copies.push(Chosen { layer: end, kernel: Kernel::Keep, constants: Vec::new() });
         }
     }
-    let chosen = with_copies;
-    Ok(chosen)
+    with_copies
 }
 
 /// Whether the first layer reads an image that is copied in another form.

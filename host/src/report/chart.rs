@@ -101,9 +101,125 @@ impl Chart<'_> {
     }
 
     fn body(&self) -> String {
-        let (x_low, x_high) = self.bounds(|point| point.0);
-        let (y_low, y_high) = self.bounds(|point| point.1);
-        let is_logarithmic = self.is_logarithmic && y_low > 0.0;
+        let axes = Axes::of(self);
+        let mut svg = format!(
+            "<text x=\"12\" y=\"20\" font-size=\"14\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{}</text>\n",
+            self.title
+        );
+        svg += &self.legend();
+        svg += &self.grid(&axes);
+        if let Some((x, word)) = self.mark {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{0:.1}\" y1=\"{TOP}\" x2=\"{0:.1}\" y2=\"{1}\" stroke=\"var(--soft, #555)\" stroke-dasharray=\"2 3\"/><text x=\"{2:.1}\" y=\"{3}\" text-anchor=\"end\" font-size=\"11\" fill=\"var(--soft, #555)\">{word}</text>",
+                axes.x_of(x),
+                HEIGHT - BOTTOM,
+                axes.x_of(x) - 4.0,
+                TOP + 12.0
+            );
+        }
+        svg + &self.lines(&axes)
+    }
+
+    /// Names of the lines above them.
+    fn legend(&self) -> String {
+        let (mut svg, mut x) = (String::new(), LEFT);
+        for (series, color) in self.series.iter().zip(COLORS) {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{x}\" y1=\"36\" x2=\"{}\" y2=\"36\" stroke=\"{color}\" stroke-width=\"2.5\"{}/><text x=\"{}\" y=\"40\" fill=\"var(--ink, #222)\">{}</text>",
+                x + 22.0,
+                series.dash(),
+                x + 27.0,
+                series.name
+            );
+            x += 44.0 + 6.4 * series.name.chars().count() as f64;
+        }
+        svg
+    }
+
+    /// Horizontal lines, the numbers of both axes and the horizontal one's name.
+    fn grid(&self, axes: &Axes) -> String {
+        let mut svg = String::new();
+        for &y in &axes.y_ticks {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{1}\" y2=\"{0:.1}\" stroke=\"var(--line, #ddd)\"/><text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\" fill=\"var(--soft, #555)\">{4}</text>",
+                axes.y_of(y),
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                axes.y_of(y) + 4.0,
+                number(y, axes.y_step, self.is_percent)
+            );
+        }
+        for x in ticks(axes.x_low, axes.x_high, axes.x_step) {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
+                axes.x_of(x),
+                HEIGHT - BOTTOM + 17.0,
+                number(x, axes.x_step, self.x_is_percent)
+            );
+        }
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
+            LEFT + INNER_WIDTH / 2.0,
+            HEIGHT - 8.0,
+            self.x_label
+        );
+        svg
+    }
+
+    /// The lines themselves.
+    fn lines(&self, axes: &Axes) -> String {
+        let mut svg = String::new();
+        for (series, color) in self.series.iter().zip(COLORS) {
+            let finite = series.points.iter().filter(|(_, y)| y.is_finite());
+            let points: Vec<(f64, f64)> = finite.map(|&(x, y)| (axes.x_of(x), axes.y_of(y))).collect();
+            // A line of one point is not seen.
+            if let [(x, y)] = points[..] {
+                let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{color}\"/>");
+            }
+            let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let _ = writeln!(
+                svg,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\" stroke-linejoin=\"round\"{}/>",
+                points.join(" "),
+                series.dash()
+            );
+        }
+        svg
+    }
+}
+
+impl Series<'_> {
+    /// The attribute of a broken line.
+    fn dash(&self) -> &'static str {
+        if self.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" }
+    }
+}
+
+const INNER_WIDTH: f64 = WIDTH - LEFT - RIGHT;
+const INNER_HEIGHT: f64 = HEIGHT - TOP - BOTTOM;
+
+/// Ranges of values and the places they have in the picture.
+struct Axes {
+    x_low: f64,
+    x_high: f64,
+    x_step: f64,
+    y_low: f64,
+    y_high: f64,
+    y_step: f64,
+    y_ticks: Vec<f64>,
+    is_logarithmic: bool,
+}
+
+impl Axes {
+    fn of(chart: &Chart<'_>) -> Self {
+        let (x_low, x_high) = chart.bounds(|point| point.0);
+        let (y_low, y_high) = chart.bounds(|point| point.1);
+        let is_logarithmic = chart.is_logarithmic && y_low > 0.0;
         let mut y_step = step(y_high - y_low, 5.0);
         let (y_low, y_high, y_ticks) = if is_logarithmic {
             y_step = y_low.min(1.0);
@@ -112,90 +228,21 @@ impl Chart<'_> {
             let (low, high) = ((y_low / y_step).floor() * y_step, (y_high / y_step).ceil() * y_step);
             (low, high, ticks(low, high, y_step))
         };
-        let x_step = step(x_high - x_low, 6.0).max(if self.x_is_whole { 1.0 } else { 0.0 });
-        let (inner_width, inner_height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
-        let x_of = |x: f64| LEFT + (x - x_low) / (x_high - x_low) * inner_width;
-        let y_of = |y: f64| {
-            let share = if is_logarithmic {
-                (y_high / y).ln() / (y_high / y_low).ln()
-            } else {
-                (y_high - y) / (y_high - y_low)
-            };
-            TOP + share * inner_height
+        let x_step = step(x_high - x_low, 6.0).max(if chart.x_is_whole { 1.0 } else { 0.0 });
+        Self { x_low, x_high, x_step, y_low, y_high, y_step, y_ticks, is_logarithmic }
+    }
+
+    fn x_of(&self, x: f64) -> f64 {
+        LEFT + (x - self.x_low) / (self.x_high - self.x_low) * INNER_WIDTH
+    }
+
+    fn y_of(&self, y: f64) -> f64 {
+        let share = if self.is_logarithmic {
+            (self.y_high / y).ln() / (self.y_high / self.y_low).ln()
+        } else {
+            (self.y_high - y) / (self.y_high - self.y_low)
         };
-        let mut svg = format!(
-            "<text x=\"12\" y=\"20\" font-size=\"14\" font-weight=\"bold\" fill=\"var(--ink, #222)\">{}</text>\n",
-            self.title
-        );
-        let mut legend_x = LEFT;
-        for (series, color) in self.series.iter().zip(COLORS) {
-            let dash = if series.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{legend_x}\" y1=\"36\" x2=\"{}\" y2=\"36\" stroke=\"{color}\" stroke-width=\"2.5\"{dash}/><text x=\"{}\" y=\"40\" fill=\"var(--ink, #222)\">{}</text>",
-                legend_x + 22.0,
-                legend_x + 27.0,
-                series.name
-            );
-            legend_x += 44.0 + 6.4 * series.name.chars().count() as f64;
-        }
-        for y in y_ticks {
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{1}\" y2=\"{0:.1}\" stroke=\"var(--line, #ddd)\"/><text x=\"{2}\" y=\"{3:.1}\" text-anchor=\"end\" fill=\"var(--soft, #555)\">{4}</text>",
-                y_of(y),
-                WIDTH - RIGHT,
-                LEFT - 6.0,
-                y_of(y) + 4.0,
-                number(y, y_step, self.is_percent)
-            );
-        }
-        for x in ticks(x_low, x_high, x_step) {
-            let _ = writeln!(
-                svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
-                x_of(x),
-                HEIGHT - BOTTOM + 17.0,
-                number(x, x_step, self.x_is_percent)
-            );
-        }
-        let _ = writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"var(--soft, #555)\">{}</text>",
-            LEFT + inner_width / 2.0,
-            HEIGHT - 8.0,
-            self.x_label
-        );
-        if let Some((x, word)) = self.mark {
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{0:.1}\" y1=\"{TOP}\" x2=\"{0:.1}\" y2=\"{1}\" stroke=\"var(--soft, #555)\" stroke-dasharray=\"2 3\"/><text x=\"{2:.1}\" y=\"{3}\" text-anchor=\"end\" font-size=\"11\" fill=\"var(--soft, #555)\">{word}</text>",
-                x_of(x),
-                HEIGHT - BOTTOM,
-                x_of(x) - 4.0,
-                TOP + 12.0
-            );
-        }
-        for (series, color) in self.series.iter().zip(COLORS) {
-            let dash = if series.is_dashed { " stroke-dasharray=\"5 3\"" } else { "" };
-            let points: Vec<(f64, f64)> = series
-                .points
-                .iter()
-                .filter(|(_, y)| y.is_finite())
-                .map(|&(x, y)| (x_of(x), y_of(y)))
-                .collect();
-            // A line of one point is not seen.
-            if let [(x, y)] = points[..] {
-                let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{color}\"/>");
-            }
-            let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let _ = writeln!(
-                svg,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\" stroke-linejoin=\"round\"{dash}/>",
-                points.join(" ")
-            );
-        }
-        svg
+        TOP + share * INNER_HEIGHT
     }
 }
 

@@ -65,20 +65,29 @@ impl TrainArgs {
         self.train()
     }
 
+    /// Whether a checkpoint goes on; if not, the folder is made ready for a training of its own.
+    fn resumes(&self, dir: &ModelDir) -> Result<bool> {
+        let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
+        if self.resume && checkpoint.exists() {
+            return Ok(true);
+        }
+        if self.resume {
+            remark(format_args!("{}: no checkpoint to resume; training starts anew", shown(&checkpoint)));
+        }
+        if rounding_checkpoint.exists() {
+            // It belongs to an earlier training; a later --resume must not take it for this one's.
+            std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
+        }
+        resume::keep(dir.path())?;
+        Ok(false)
+    }
+
     fn train(self) -> Result<()> {
         let base = self.base()?;
         let recipe = self.recipe(&base)?;
         let device = self.backend.device().map_err(Failure::Usage)?;
         let dataset = self.source(&base).load(Pictures { shape: self.input(&base)?, for_training: true })?;
-        if let Some(difference) = base.task.as_ref().and_then(|task| task.difference(&dataset.task)) {
-            let problem = format!("{}: it has {difference}, which the recipe asks for", dataset.source);
-            return Err(Failure::Usage(problem).into());
-        }
-        let sides = [dataset.task.input.height, dataset.task.input.width];
-        if sides.iter().any(|&side| recipe.augmentation.shift >= side) {
-            let problem = format!("--shift {} moves images out of sight", recipe.augmentation.shift);
-            return Err(Failure::Usage(problem).into());
-        }
+        check(&base, &recipe, &dataset)?;
         let architecture = Architecture::named(&base.network, dataset.task.clone())?;
         if let Some(odd) = architecture.without_lanes() {
             remark(format_args!(
@@ -88,17 +97,7 @@ impl TrainArgs {
         let (dir, _lock) = self.dir(&architecture, &dataset)?;
         let teachers = teachers::ask(&recipe, &dataset)?;
         let (checkpoint, rounding_checkpoint) = (dir.checkpoint(), dir.rounding_checkpoint());
-        let resume = self.resume && checkpoint.exists();
-        if self.resume && !resume {
-            remark(format_args!("{}: no checkpoint to resume; training starts anew", shown(&checkpoint)));
-        }
-        if !resume && rounding_checkpoint.exists() {
-            // It belongs to an earlier training; a later --resume must not take it for this one's.
-            std::fs::remove_file(&rounding_checkpoint).with_context(|| shown(&rounding_checkpoint))?;
-        }
-        if !resume {
-            resume::keep(dir.path())?;
-        }
+        let resume = self.resumes(&dir)?;
         let phases = Phases {
             architecture: &architecture,
             recipe: &recipe,
@@ -125,16 +124,9 @@ impl TrainArgs {
                 format!("interrupted; {} holds the state: `{command} --resume` goes on", shown(&checkpoint));
             return Err(Failure::Interrupted(how).into());
         };
-        let Trained { net, grids, outcome } = trained;
-        // From here on the files are another model's than an older manifest's.
-        dir.remove_manifest()?;
-        write_history(&dir, &outcome, &recipe)?;
-        net.save(&dir.weights())?;
-        dir.write_grids(&grids)?;
-        let onnx_sha256 = export::write_and_check(&net, &dir, &dataset.test)?;
-        let (network, int8_sha256) = quantize::write(&dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
         let teachers = teachers.map(|(_, accuracies)| accuracies);
-        let made = Made { network, onnx_sha256, int8_sha256, teachers };
+        let made = write(&trained, &recipe, &dataset, &dir, teachers)?;
+        let outcome = trained.outcome;
         let manifest = self.manifest(&base, &architecture, recipe, &dataset, &dir, &outcome, made)?;
         let summary = Summary::new(&dir, &dataset, &outcome, &manifest);
         if self.json {
@@ -250,6 +242,38 @@ fn interrupt() -> Arc<Interrupt> {
         }
     });
     interrupt
+}
+
+/// Refuses data that are not the recipe's, and images shifted out of sight.
+fn check(base: &RecipeFile, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    if let Some(difference) = base.task.as_ref().and_then(|task| task.difference(&dataset.task)) {
+        let problem = format!("{}: it has {difference}, which the recipe asks for", dataset.source);
+        return Err(Failure::Usage(problem).into());
+    }
+    let sides = [dataset.task.input.height, dataset.task.input.width];
+    if sides.iter().any(|&side| recipe.augmentation.shift >= side) {
+        let problem = format!("--shift {} moves images out of sight", recipe.augmentation.shift);
+        return Err(Failure::Usage(problem).into());
+    }
+    Ok(())
+}
+
+/// Writes what was trained into the folder, all but the manifest.
+fn write(
+    trained: &Trained,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    dir: &ModelDir,
+    teachers: Option<TeacherAccuracies>,
+) -> Result<Made> {
+    // From here on the files are another model's than an older manifest's.
+    dir.remove_manifest()?;
+    write_history(dir, &trained.outcome, recipe)?;
+    trained.net.save(&dir.weights())?;
+    dir.write_grids(&trained.grids)?;
+    let onnx_sha256 = export::write_and_check(&trained.net, dir, &dataset.test)?;
+    let (network, int8_sha256) = quantize::write(dir, &dataset.train, quantize::CALIBRATION_IMAGES)?;
+    Ok(Made { network, onnx_sha256, int8_sha256, teachers })
 }
 
 fn write_history(dir: &ModelDir, outcome: &Outcome, recipe: &Recipe) -> Result<()> {
