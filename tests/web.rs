@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use host::dataset::folders::{Named, validation_files};
 use host::dataset::locate::photos_folder;
 use host::dataset::photo::Photo;
-use host::dataset::pictures::{Named, validation_files};
 use host::model_dir::ModelDir;
 use host::plan::{NetworkPlan, Profile};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use host::dataset::pictures;
+use host::dataset::folders;
 use libfuzzer_sys::fuzz_target;
 
 /// Names that mean something, so that they need not be guessed letter by letter.
@@ -51,8 +51,8 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = std::fs::remove_dir_all(&root);
     std::fs::create_dir_all(&root).unwrap();
     grow(&root, bytes);
-    let _ = pictures::is_picture_folder(&root);
-    let Ok(files) = pictures::validation_files(&root) else { return };
+    let _ = folders::is_picture_folder(&root);
+    let Ok(files) = folders::validation_files(&root) else { return };
     let mut seen = BTreeSet::new();
     for picture in &files {
         assert!(picture.path.starts_with(&root) && picture.path.is_file());

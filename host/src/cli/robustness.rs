@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{DataArgs, print_json, print_line};
 use crate::counter::Counter;
-use crate::dataset::{Samples, locate, pictures};
+use crate::dataset::{Samples, folders, locate};
 use crate::evaluate::accuracy_of;
 use crate::evaluate::corrupt::{Corruption, Robustness, Row};
 use crate::evaluate::photographs;
@@ -47,7 +47,7 @@ impl RobustnessArgs {
     fn on_photographs(&self, dir: &ModelDir) -> Result<()> {
         let folder = self.data.data.clone().map_or_else(locate::photos_folder, Ok)?;
         let mut engine = integer::Integer::new(dir.read_firmware()?, false);
-        let files = pictures::validation_files(&folder)?;
+        let files = folders::validation_files(&folder)?;
         let figures = photographs::judge(&dir.name(), &mut engine, &dir.task()?, dir.confidence()?, &files)?;
         if self.record {
             let text = serde_json::to_string_pretty(&figures)? + "\n";

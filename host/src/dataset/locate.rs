@@ -9,7 +9,7 @@ use shared::fashion_mnist::{Label, SHAPE};
 use shared::input::InputShape;
 use shared::preprocess::Preprocessing;
 
-use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, idx, pictures, table};
+use super::{Dataset, DatasetError, Kind, Samples, drawn, fetch, folders, idx, pictures, table};
 use crate::task::Task;
 
 /// Environment variable naming a folder that holds the official files.
@@ -85,7 +85,7 @@ pub fn load(
     }
     if let Some(path) = path {
         // Whoever names a folder of pictures means it; only files can be taken for Fashion-MNIST by mistake.
-        if choice != Choice::FashionMnist && pictures::is_picture_folder(path) {
+        if choice != Choice::FashionMnist && folders::is_picture_folder(path) {
             return pictures::read(
                 path,
                 pictures_as.shape.unwrap_or(DEFAULT_SHAPE),
@@ -120,7 +120,7 @@ pub fn load(
 /// [`DatasetError::Missing`] with the places.
 pub fn photos_folder() -> Result<PathBuf, DatasetError> {
     if let Some(folder) = folder_from(PHOTOS_VARIABLE) {
-        return match pictures::is_picture_folder(&folder) {
+        return match folders::is_picture_folder(&folder) {
             true => Ok(folder),
             false => Err(DatasetError::Missing(format!(
                 "{PHOTOS_VARIABLE}={}: holds no folders of pictures",
@@ -129,7 +129,7 @@ pub fn photos_folder() -> Result<PathBuf, DatasetError> {
         };
     }
     let place = own_photos_folder();
-    match pictures::is_picture_folder(&place) {
+    match folders::is_picture_folder(&place) {
         true => Ok(place),
         false => Err(DatasetError::Missing(format!(
             "no garment photographs: `host data fetch --dataset garment-photos` downloads clothing-dataset-small (CC0) into data/garment-photos; or name a folder with one folder a class in {PHOTOS_VARIABLE}"

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod drawn;
 pub mod fetch;
 pub mod fetch_photos;
+pub mod folders;
 pub mod identity;
 pub mod idx;
 pub mod locate;

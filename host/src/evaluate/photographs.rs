@@ -11,8 +11,8 @@ use shared::preprocess::Seen;
 use super::arg_max_f32;
 use super::calibration::{Confidence, softmax};
 use super::classification::interval;
+use crate::dataset::folders::Named;
 use crate::dataset::photo::Photo;
-use crate::dataset::pictures::Named;
 use crate::runtime::Engine;
 use crate::task::Task;
 

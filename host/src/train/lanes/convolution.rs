@@ -1,6 +1,7 @@
 //! Convolution of images that lie side by side in the lanes of a vector.
 //!
-//! Holds the forward pass and the gradients for input, weights and bias, stride 1. A dense layer is the
+//! Holds the forward pass and the gradient of the input, stride 1; [`super::weight_gradient`] has those of weights and
+//! bias. A dense layer is the
 //! convolution whose kernel covers the whole input. Leaves batch norm and pooling to [`super::stage`].
 //!
 //! Every multiplication takes one weight and one pixel of 16 images, so that no shape leaves part of a
@@ -11,9 +12,6 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::LANES;
-
-/// Blocks of [`LANES`] images whose weight gradients are summed together; fixes the order of summation.
-const CHUNKS: usize = 8;
 
 /// Shape of a convolution with stride 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +36,26 @@ impl ConvShape {
     }
 
     /// Values of a block of images: channels · rows · columns · lanes.
-    fn input_len(&self) -> usize {
+    pub(super) fn input_len(&self) -> usize {
         self.in_channels * self.input[0] * self.input[1] * LANES
     }
 
-    fn output_len(&self) -> usize {
+    pub(super) fn output_len(&self) -> usize {
         let [height, width] = self.output();
         self.out_channels * height * width * LANES
     }
 
-    fn padded(&self) -> [usize; 2] {
+    pub(super) fn padded(&self) -> [usize; 2] {
         self.input.map(|side| side + 2 * self.padding)
     }
 
     /// Taps of one output: channels · kernel rows · kernel columns.
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
     }
 
     /// Offset of each tap in the padded input, in pixels, in the weights' order.
-    fn tap_offsets(&self) -> Vec<usize> {
+    pub(super) fn tap_offsets(&self) -> Vec<usize> {
         let [height, width] = self.padded();
         let [rows, columns] = self.kernel;
         let at = move |channel: usize, row: usize, column: usize| (channel * height + row) * width + column;
@@ -133,43 +131,8 @@ fn dense_input_gradient(shape: &ConvShape, gradient: &[f32], weights: &[f32]) ->
     forward(&dense, gradient, &transposed, &vec![0.0; taps])
 }
 
-/// Computes the gradients of weights and bias, summed over all images.
-pub fn weight_gradients(shape: &ConvShape, input: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let blocks = input.len() / shape.input_len();
-    let chunk = blocks.div_ceil(CHUNKS).max(1);
-    let offsets = shape.tap_offsets();
-    let tasks =
-        input.par_chunks(chunk * shape.input_len()).zip(gradient.par_chunks(chunk * shape.output_len()));
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = tasks
-        .map(|(input, gradient)| {
-            let mut scratch = Vec::new();
-            let channels = shape.in_channels * (input.len() / shape.input_len());
-            let input = pad(input, channels, shape.input, shape.padding, &mut scratch);
-            let mut weights = vec![0.0; shape.out_channels * shape.taps()];
-            let mut bias = vec![0.0; shape.out_channels];
-            let (weights_out, bias_out) = (&mut weights, &mut bias);
-            Arch::new().dispatch(WeightGradient {
-                shape,
-                input,
-                gradient,
-                offsets: &offsets,
-                weights: weights_out,
-                bias: bias_out,
-            });
-            (weights, bias)
-        })
-        .collect();
-    let mut parts = parts.into_iter();
-    let (mut weights, mut bias) = parts.next().unwrap_or_default();
-    for (more_weights, more_bias) in parts {
-        weights.iter_mut().zip(more_weights).for_each(|(sum, more)| *sum += more);
-        bias.iter_mut().zip(more_bias).for_each(|(sum, more)| *sum += more);
-    }
-    (weights, bias)
-}
-
 /// Copies planes into planes with a frame of zeros; borrows them where there is no frame.
-fn pad<'a>(
+pub(super) fn pad<'a>(
     planes: &'a [f32],
     channels: usize,
     [height, width]: [usize; 2],
@@ -314,121 +277,10 @@ fn tile_sums<S: Simd, const P: usize, const O: usize>(
     sums
 }
 
-/// Weight and bias gradients over a few blocks of images.
-struct WeightGradient<'a> {
-    shape: &'a ConvShape,
-    /// Padded.
-    input: &'a [f32],
-    gradient: &'a [f32],
-    offsets: &'a [usize],
-    weights: &'a mut [f32],
-    bias: &'a mut [f32],
-}
-
-impl WithSimd for WeightGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, input, gradient, offsets, weights, bias } = self;
-        let [height, width] = shape.output();
-        let plane = height * width * LANES;
-        for (at, values) in gradient.chunks_exact(plane).enumerate() {
-            let mut sum = simd.splat_f32s(0.0);
-            for &value in S::as_simd_f32s(values).0 {
-                sum = simd.add_f32s(sum, value);
-            }
-            bias[at % shape.out_channels] += simd.reduce_sum_f32s(sum);
-        }
-        let grid = Grid { shape, height, width };
-        // A row of a 3×3 kernel at a time where taps come in threes, for eight channels.
-        let threes = offsets.len() / 3 * 3;
-        let eights = shape.out_channels / 8 * 8;
-        for channel in (0..eights).step_by(8) {
-            for tap in (0..threes).step_by(3) {
-                grid.block::<S, 3, 8>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-            for tap in threes..offsets.len() {
-                grid.block::<S, 1, 8>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-        }
-        for channel in eights..shape.out_channels {
-            for tap in (0..threes).step_by(3) {
-                grid.block::<S, 3, 1>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-            for tap in threes..offsets.len() {
-                grid.block::<S, 1, 1>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-        }
-    }
-}
-
-struct Grid<'a> {
-    shape: &'a ConvShape,
-    height: usize,
-    width: usize,
-}
-
-impl Grid<'_> {
-    /// Adds the products of `T` taps and `O` channels over all positions of all blocks.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "an inner loop's operands")]
-    fn block<S: Simd, const T: usize, const O: usize>(
-        &self,
-        simd: S,
-        input: &[f32],
-        gradient: &[f32],
-        offsets: &[usize],
-        weights: &mut [f32],
-        channel: usize,
-        tap: usize,
-    ) {
-        let [padded_height, pitch] = self.shape.padded();
-        let parts = LANES / S::F32_LANES;
-        let (input, _) = S::as_simd_f32s(input);
-        let (gradient, _) = S::as_simd_f32s(gradient);
-        let plane = self.height * self.width * parts;
-        let row = self.width * parts;
-        let mut sums = [[simd.splat_f32s(0.0); T]; O];
-        let blocks = input
-            .chunks_exact(self.shape.in_channels * padded_height * pitch * parts)
-            .zip(gradient.chunks_exact(self.shape.out_channels * plane));
-        for (input, gradient) in blocks {
-            for y in 0..self.height {
-                let mut pixels = [&input[..0]; T];
-                for t in 0..T {
-                    pixels[t] = &input[(offsets[tap + t] + y * pitch) * parts..][..row];
-                }
-                let mut gradients = [&gradient[..0]; O];
-                for o in 0..O {
-                    gradients[o] = &gradient[(channel + o) * plane + y * row..][..row];
-                }
-                for x in 0..row {
-                    let mut tap_values = [simd.splat_f32s(0.0); T];
-                    for t in 0..T {
-                        tap_values[t] = pixels[t][x];
-                    }
-                    for o in 0..O {
-                        let g = gradients[o][x];
-                        for t in 0..T {
-                            sums[o][t] = simd.mul_add_e_f32s(g, tap_values[t], sums[o][t]);
-                        }
-                    }
-                }
-            }
-        }
-        let taps = offsets.len();
-        for o in 0..O {
-            for t in 0..T {
-                weights[(channel + o) * taps + tap + t] += simd.reduce_sum_f32s(sums[o][t]);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::lanes::weight_gradient::weight_gradients;
 
     fn values(count: usize, step: usize) -> Vec<f32> {
         (0..count).map(|at| ((at * step) % 19) as f32 - 9.0).collect()

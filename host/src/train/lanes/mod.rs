@@ -11,6 +11,7 @@ mod convolution;
 mod ops;
 mod planes;
 pub mod profile;
+mod weight_gradient;
 
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;

@@ -15,6 +15,7 @@ use super::LANES;
 use super::convolution::{self, ConvShape};
 use super::planes::{self, AveragePool, Stage};
 use super::profile::timed;
+use super::weight_gradient::weight_gradients;
 
 /// Operations on activations `[blocks][channels][height][width][16]`.
 #[backend_extension(Autodiff, Flex)]
@@ -299,7 +300,7 @@ impl Backward<Flex, 3> for ConvolutionBackward {
             return;
         }
         let (of_weights, of_bias) = timed(work_of("weight gradient", &shape, &input), || {
-            convolution::weight_gradients(&shape, values(&input), values(&gradient))
+            weight_gradients(&shape, values(&input), values(&gradient))
         });
         if let Some(node) = weights_node {
             grads.register::<Flex>(node.id, tensor(of_weights, &dims::<4>(&weights)));
