@@ -24,10 +24,10 @@ use support::{Need, fashion_mnist, have};
 /// The committed models, with the accuracy that none may fall below, and its bounds in bytes of weights and
 /// tables, multiply-accumulates and bytes of activations.
 const MODELS: [(&str, f64, [usize; 3]); 5] = [
-    ("nano", 0.925, [16 * 1024, 1_000_000, 4 * 1024]),
-    ("small", 0.933, [32 * 1024, 2_000_000, 8 * 1024]),
+    ("nano", 0.93, [16 * 1024, 1_000_000, 4 * 1024]),
+    ("small", 0.935, [32 * 1024, 2_000_000, 8 * 1024]),
     ("small-robust", 0.933, [32 * 1024, 2_000_000, 8 * 1024]),
-    ("flagship", 0.938, [64 * 1024, 4_000_000, 8 * 1024]),
+    ("flagship", 0.94, [64 * 1024, 4_000_000, 8 * 1024]),
     ("article", 0.91, [usize::MAX; 3]),
 ];
 
@@ -161,7 +161,7 @@ fn small_reaches_its_accuracy_through_tract_on_the_test_images() {
     let (dir, test) = (committed("small"), &fashion_mnist().test);
     let mut engine = tract::Tract::float(&dir.read_float().unwrap().unwrap()).unwrap();
     let float = accuracy_of(&mut engine, test).unwrap();
-    assert!(float >= 0.933, "{float}");
+    assert!(float >= 0.935, "{float}");
     assert!((float - dir.manifest().unwrap().accuracy.float).abs() < 5e-4, "{float} is not the manifest's");
 }
 
