@@ -253,6 +253,51 @@ impl Answers {
     }
 }
 
+impl Document {
+    /// How many answers are sure, and how many of pictures without a class.
+    fn print_sure(&self) -> Result<()> {
+        print_line(format_args!(
+            "{:.2} % of the images are answered as sure, {:.2} % of those right",
+            100.0 * self.sure_share,
+            100.0 * self.sure_accuracy
+        ))?;
+        if !self.strangers.is_empty() {
+            let shares = self.strangers.iter().map(|kind| kind.sure_share);
+            let mean = shares.sum::<f64>() / self.strangers.len() as f64;
+            print_line(format_args!(
+                "{:.2} % of pictures without a class are answered as sure:",
+                100.0 * mean
+            ))?;
+            for kind in &self.strangers {
+                print_line(format_args!("  {:<26} {:>6.2} %", kind.kind, 100.0 * kind.sure_share))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The confusion matrix, and how sure the answers of each class are.
+    fn print_tables(&self) -> Result<()> {
+        let names: Vec<&str> = self.report.iter().map(|row| row.class.as_str()).collect();
+        let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
+        let mut header = vec!["true \\ predicted"];
+        header.extend(numbers.iter().map(String::as_str));
+        let rows = names.iter().enumerate().map(|(class, name)| {
+            let counts = self.confusion[class].iter().map(usize::to_string);
+            std::iter::once(format!("{class} {name}")).chain(counts).collect()
+        });
+        print_line(table::format(&header, &rows.collect::<Vec<_>>()))?;
+        let rows = self.calibration.iter().map(|row| {
+            let percent = |value: f64| format!("{:.2} %", 100.0 * value);
+            vec![row.class.clone(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
+        });
+        print_line(table::format(
+            &["answer", "images", "mean confidence", "right"],
+            &rows.collect::<Vec<_>>(),
+        ))?;
+        Ok(())
+    }
+}
+
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::collect(&self.model, self.engine, &self.data, self.images, self.photos)?;
@@ -338,40 +383,9 @@ impl EvaluateArgs {
                 100.0 * high
             ))?;
         }
-        print_line(format_args!(
-            "{:.2} % of the images are answered as sure, {:.2} % of those right",
-            100.0 * document.sure_share,
-            100.0 * document.sure_accuracy
-        ))?;
-        if !document.strangers.is_empty() {
-            let shares = document.strangers.iter().map(|kind| kind.sure_share);
-            let mean = shares.sum::<f64>() / document.strangers.len() as f64;
-            print_line(format_args!(
-                "{:.2} % of pictures without a class are answered as sure:",
-                100.0 * mean
-            ))?;
-            for kind in &document.strangers {
-                print_line(format_args!("  {:<26} {:>6.2} %", kind.kind, 100.0 * kind.sure_share))?;
-            }
-        }
+        document.print_sure()?;
         print_line("")?;
-        let names: Vec<&str> = document.report.iter().map(|row| row.class.as_str()).collect();
-        let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
-        let mut header = vec!["true \\ predicted"];
-        header.extend(numbers.iter().map(String::as_str));
-        let rows = names.iter().enumerate().map(|(class, name)| {
-            let counts = document.confusion[class].iter().map(usize::to_string);
-            std::iter::once(format!("{class} {name}")).chain(counts).collect()
-        });
-        print_line(table::format(&header, &rows.collect::<Vec<_>>()))?;
-        let rows = document.calibration.iter().map(|row| {
-            let percent = |value: f64| format!("{:.2} %", 100.0 * value);
-            vec![row.class.clone(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
-        });
-        print_line(table::format(
-            &["answer", "images", "mean confidence", "right"],
-            &rows.collect::<Vec<_>>(),
-        ))?;
+        document.print_tables()?;
         match document.flips {
             Some(flips) => print_line(format_args!("int8 and float disagree on {flips} images"))?,
             None if self.engine == EngineName::Integer => {

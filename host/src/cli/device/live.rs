@@ -9,7 +9,8 @@ use clap::Args;
 use shared::input::InputShape;
 use shared::protocol::{Answer, Verdict};
 
-use super::{LinkArgs, TargetArgs, send_photograph, side_of_frames};
+use super::frames::{send_photograph, side_of_frames, verdict_name};
+use super::{LinkArgs, TargetArgs};
 use crate::cli::{Failure, print_line, remark, shown, terminal};
 use crate::dataset::photo::{self, Photo};
 use crate::dataset::ppm;
@@ -77,7 +78,7 @@ impl LiveArgs {
                     "picture": name,
                     "predicted": task.name(answer.class.into()),
                     "probability": probability,
-                    "verdict": super::verdict_name(answer.verdict),
+                    "verdict": verdict_name(answer.verdict),
                     "logits": answer.logits,
                     "milliseconds": milliseconds,
                 }))?;

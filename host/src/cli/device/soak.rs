@@ -1,5 +1,6 @@
 //! `host device soak`: client and app over a line that damages bytes.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,10 +11,11 @@ use super::TargetArgs;
 use crate::cli::{Failure, is_quiet, print_json, print_line, remark};
 use crate::dataset::Samples;
 use crate::device::build;
-use crate::device::client::Client;
-use crate::device::emulator::Emulator;
-use crate::device::soak::{self, InMemory, Interpreted, Noisy};
+use crate::device::client::{Client, Patience};
+use crate::device::emulator::{Emulator, Process};
+use crate::device::soak::{self, Damage, InMemory, Interpreted, Noisy};
 use crate::model_dir::ModelDir;
+use crate::quantize::network::FirmwareNetwork;
 
 #[derive(Debug, Args)]
 #[command(
@@ -50,27 +52,10 @@ impl SoakArgs {
         let network = dir.read_firmware()?;
         let samples = noise_images(network.quantized().task.input);
         let started = Instant::now();
-        let mut emulator = None;
-        let (client, damage, against, reply) = if self.emulate {
-            let board = self.target.board()?;
-            crate::device::emulator::find(&board)?;
-            remark(format_args!("building {} with {}", board.name, dir.name()));
-            let elf = build::build(&board, &dir, self.target.plan.options())?;
-            let (uart, _, _, process) = Emulator::start(&board, &elf)?.into_parts();
-            emulator = Some(process);
-            uart.set_read_timeout(Some(Duration::from_millis(5)))?;
-            let (noisy, damage) = Noisy::new(uart, self.noise, self.seed);
-            (Client::over(Box::new(noisy)), damage, board.name, Duration::from_millis(100))
-        } else {
-            let confidence = dir.confidence()?;
-            let app = Interpreted::new(dir.name(), dir.network_hash()?, network.clone(), confidence);
-            let (noisy, damage) = Noisy::new(InMemory::new(app), self.noise, self.seed);
-            (Client::over(Box::new(noisy)), damage, "memory".to_owned(), Duration::ZERO)
+        let Line { client, damage, against, patience, emulator } = match self.emulate {
+            true => self.to_emulator(&dir)?,
+            false => self.to_memory(&dir, &network)?,
         };
-        let mut patience = soak::patience(reply);
-        if emulator.is_none() {
-            patience.answer = Duration::ZERO;
-        }
         let mut client = client.with_patience(patience);
         let (traffic, pictures, wrong) = soak::soak(&mut client, &network, &samples, self.frames, |sent| {
             if std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_quiet() {
@@ -114,6 +99,50 @@ impl SoakArgs {
 }
 
 /// Images of nothing in particular, each unlike the others.
+/// A client behind a line that damages bytes.
+struct Line {
+    client: Client,
+    damage: Arc<Mutex<Damage>>,
+    /// Who answers.
+    against: String,
+    patience: Patience,
+    /// The emulator that must live as long.
+    emulator: Option<Process>,
+}
+
+impl SoakArgs {
+    /// Builds the firmware and starts it in the board's emulator.
+    fn to_emulator(&self, dir: &ModelDir) -> Result<Line> {
+        let board = self.target.board()?;
+        crate::device::emulator::find(&board)?;
+        remark(format_args!("building {} with {}", board.name, dir.name()));
+        let elf = build::build(&board, dir, self.target.plan.options())?;
+        let (uart, _, _, process) = Emulator::start(&board, &elf)?.into_parts();
+        uart.set_read_timeout(Some(Duration::from_millis(5)))?;
+        let (noisy, damage) = Noisy::new(uart, self.noise, self.seed);
+        Ok(Line {
+            client: Client::over(Box::new(noisy)),
+            damage,
+            against: board.name,
+            patience: soak::patience(Duration::from_millis(100)),
+            emulator: Some(process),
+        })
+    }
+
+    /// The firmware's app in this process, which answers at once or not at all.
+    fn to_memory(&self, dir: &ModelDir, network: &FirmwareNetwork) -> Result<Line> {
+        let app = Interpreted::new(dir.name(), dir.network_hash()?, network.clone(), dir.confidence()?);
+        let (noisy, damage) = Noisy::new(InMemory::new(app), self.noise, self.seed);
+        Ok(Line {
+            client: Client::over(Box::new(noisy)),
+            damage,
+            against: "memory".to_owned(),
+            patience: Patience { answer: Duration::ZERO, ..soak::patience(Duration::ZERO) },
+            emulator: None,
+        })
+    }
+}
+
 fn noise_images(shape: InputShape) -> Samples {
     use rand::{Rng, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
