@@ -1,28 +1,30 @@
 //! `host evaluate`: how good a model is, in numbers and pictures.
 
+mod document;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 use shared::preprocess::Preprocessing;
 
-use super::{DataArgs, Failure, print_json, print_line, shown};
+use super::{DataArgs, Failure, print_json, shown};
 use crate::dataset::Samples;
 use crate::dataset::strangers::Stranger;
-use crate::evaluate::classification::{ClassScores, FEW_IMAGES, Scores, by_class, interval};
+use crate::evaluate::classification::interval;
 use crate::evaluate::compose;
-use crate::evaluate::judgement::{ClassCalibration, Judgement};
+use crate::evaluate::judgement::Judgement;
 use crate::import::record::Record;
 use crate::model_dir::{Kept, ModelDir};
 use crate::plan::{NetworkPlan, Options};
 use crate::report::garments;
 use crate::report::models::{self, Entry};
 use crate::report::page::{Origin, Report};
-use crate::report::{ablations, chart, heatmap, kernels, table};
+use crate::report::{ablations, chart, heatmap, kernels};
 use crate::runtime::{Engine, integer, ort, tract};
 use crate::task::Task;
 use crate::train::{TrainedNet, history};
+use document::{Document, Strangers};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,46 +113,6 @@ pub(super) struct EvaluateArgs {
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// The document of `--json`.
-#[derive(Debug, Serialize)]
-struct Document {
-    model: String,
-    dataset: String,
-    engine: String,
-    images: usize,
-    accuracy: f64,
-    /// Wilson's 95 % interval of the accuracy.
-    accuracy_interval: [f64; 2],
-    macro_f1: f64,
-    /// Fraction of the images answered as sure, and of those the right ones.
-    sure_share: f64,
-    sure_accuracy: f64,
-    /// Pictures without a class; absent for models that the garment finder feeds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    strangers: Vec<Strangers>,
-    #[serde(serialize_with = "by_class")]
-    report: Vec<ClassScores>,
-    macro_avg: Scores,
-    weighted_avg: Scores,
-    confusion: Vec<Vec<usize>>,
-    calibration: Vec<ClassCalibration>,
-    /// Images that int8 and float give different classes; absent where the float file is not kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flips: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    photos: Option<compose::Composed>,
-    files: Vec<String>,
-}
-
-/// Pictures of one kind that show no class.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Strangers {
-    kind: &'static str,
-    images: usize,
-    /// Fraction answered as sure.
-    sure_share: f64,
 }
 
 /// A model's answers, with what they are compared with.
@@ -253,51 +215,6 @@ impl Answers {
     }
 }
 
-impl Document {
-    /// How many answers are sure, and how many of pictures without a class.
-    fn print_sure(&self) -> Result<()> {
-        print_line(format_args!(
-            "{:.2} % of the images are answered as sure, {:.2} % of those right",
-            100.0 * self.sure_share,
-            100.0 * self.sure_accuracy
-        ))?;
-        if !self.strangers.is_empty() {
-            let shares = self.strangers.iter().map(|kind| kind.sure_share);
-            let mean = shares.sum::<f64>() / self.strangers.len() as f64;
-            print_line(format_args!(
-                "{:.2} % of pictures without a class are answered as sure:",
-                100.0 * mean
-            ))?;
-            for kind in &self.strangers {
-                print_line(format_args!("  {:<26} {:>6.2} %", kind.kind, 100.0 * kind.sure_share))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The confusion matrix, and how sure the answers of each class are.
-    fn print_tables(&self) -> Result<()> {
-        let names: Vec<&str> = self.report.iter().map(|row| row.class.as_str()).collect();
-        let numbers: Vec<String> = (0..names.len()).map(|class| class.to_string()).collect();
-        let mut header = vec!["true \\ predicted"];
-        header.extend(numbers.iter().map(String::as_str));
-        let rows = names.iter().enumerate().map(|(class, name)| {
-            let counts = self.confusion[class].iter().map(usize::to_string);
-            std::iter::once(format!("{class} {name}")).chain(counts).collect()
-        });
-        print_line(table::format(&header, &rows.collect::<Vec<_>>()))?;
-        let rows = self.calibration.iter().map(|row| {
-            let percent = |value: f64| format!("{:.2} %", 100.0 * value);
-            vec![row.class.clone(), row.answers.to_string(), percent(row.confidence), percent(row.accuracy)]
-        });
-        print_line(table::format(
-            &["answer", "images", "mean confidence", "right"],
-            &rows.collect::<Vec<_>>(),
-        ))?;
-        Ok(())
-    }
-}
-
 impl EvaluateArgs {
     pub(super) fn run(self) -> Result<()> {
         let answers = Answers::collect(&self.model, self.engine, &self.data, self.images, self.photos)?;
@@ -332,7 +249,7 @@ impl EvaluateArgs {
             weighted_avg: report.weighted_avg,
             report: report.classes,
         };
-        if self.json { print_json(&document) } else { self.print(&document, &report_text) }
+        if self.json { print_json(&document) } else { document.print(&report_text, self.engine) }
     }
 
     fn write(&self, answers: &Answers, files: &mut Files<'_>) -> Result<()> {
@@ -363,46 +280,6 @@ impl EvaluateArgs {
             files.text("report.html", &answers.html(self.seed)?)?;
         }
         Ok(())
-    }
-
-    fn print(&self, document: &Document, report: &str) -> Result<()> {
-        print_line(format_args!(
-            "{} ({}) on {} test images of {}: {:.2} %\n",
-            document.model,
-            document.engine,
-            document.images,
-            document.dataset,
-            100.0 * document.accuracy
-        ))?;
-        print_line(report)?;
-        let [low, high] = document.accuracy_interval;
-        if document.images < FEW_IMAGES {
-            print_line(format_args!(
-                "accuracy between {:.1} and {:.1} % (Wilson's 95 % interval, as there are few images)",
-                100.0 * low,
-                100.0 * high
-            ))?;
-        }
-        document.print_sure()?;
-        print_line("")?;
-        document.print_tables()?;
-        match document.flips {
-            Some(flips) => print_line(format_args!("int8 and float disagree on {flips} images"))?,
-            None if self.engine == EngineName::Integer => {
-                print_line("int8 against float: the float file is not kept")?
-            }
-            None => {}
-        }
-        if let Some(photos) = &document.photos {
-            print_line(format_args!(
-                "{} photos composed of test images: {:.2} % answered as the original image, {:.2} % right",
-                photos.photos,
-                100.0 * photos.as_original,
-                100.0 * photos.accuracy
-            ))?;
-        }
-        print_line("\nwritten:")?;
-        document.files.iter().try_for_each(|file| print_line(format_args!("  {file}")))
     }
 }
 
