@@ -1,6 +1,8 @@
 //! The state machine: bytes in, prediction, screen and answer out. It knows no board.
 
+mod network;
 mod picture;
+mod port;
 #[cfg(all(test, feature = "model"))]
 mod tests;
 
@@ -11,86 +13,19 @@ use embedded_graphics::pixelcolor::raw::{LittleEndian, RawU4};
 use embedded_graphics::prelude::*;
 use serde::Serialize;
 use shared::image::Frame;
-use shared::input::InputShape;
-use shared::preprocess::square::{Cell, Square};
-use shared::preprocess::{Preprocessing, Seen, frame_to_input, seen};
+use shared::preprocess::{Seen, frame_to_input, seen};
 use shared::protocol::{
     About, Answer, Content, MAX_REPLY, MAX_REQUEST, Piece, Receiver, Refusal, Reply, Request, VERSION,
     Verdict, cut_name, emit, max_encoded,
 };
 
-use crate::camera::Camera;
 use crate::nn::confidence::confidences;
 use crate::nn::{MAX_CLASSES, arg_max, kernel};
 use crate::ui;
+pub use network::{Facts, Memory, Network, cells, frame_bytes};
+pub use port::Port;
+
 use picture::{Picture, Progress, Slot, take};
-
-/// What an app needs of a network: the generated one on a chip, or any other on the desktop.
-pub trait Network {
-    /// Returns what it is.
-    fn facts(&self) -> Facts<'_>;
-    /// Returns whether its constants are what they were when the image was built.
-    fn is_intact(&self) -> bool {
-        true
-    }
-    /// Returns the pixels of its input, as [`Memory::pixels`].
-    fn pixels(&self) -> &[u8];
-    /// Lends its memory.
-    fn memory(&mut self) -> Memory<'_>;
-    /// Maps its input to logits.
-    ///
-    /// The bytes at [`Memory::pixels`] are pixel − 128 in two's complement while this runs.
-    ///
-    /// * `logits`: `[classes]` raw accumulators.
-    fn infer(&mut self, logits: &mut [i32]);
-}
-
-/// What a network is.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// First eight bytes of the sha256 of the quantized network.
-    pub hash: [u8; 8],
-    /// Shape of its input.
-    pub input: InputShape,
-    /// How a frame becomes the input.
-    pub preprocessing: Preprocessing,
-    /// Names of its classes, 2 to [`MAX_CLASSES`].
-    pub class_names: &'a [&'a str],
-    /// For [`confidences`].
-    pub confidence_multiplier: i64,
-    /// Least share of a sure winner, in 256ths.
-    pub unsure_below: u16,
-    /// Bytes of activations and scratch.
-    pub arena_bytes: u32,
-}
-
-/// What a picture is taken in with.
-pub struct Memory<'a> {
-    /// `[height][width][channels]` bytes of the input, 0 = black.
-    pub pixels: &'a mut [u8],
-    /// A whole frame, for preprocessing by `garment`.
-    pub frame: &'a mut [u8],
-    /// Sums, for preprocessing by `square`: as many as [`Square::cells`] says.
-    pub cells: &'a mut [Cell],
-}
-
-/// Bytes kept of a frame: `garment` needs a whole one, up to 64×64 gray; `square` needs none.
-pub const fn frame_bytes(preprocessing: Preprocessing) -> usize {
-    match preprocessing {
-        Preprocessing::Garment => 64 * 64,
-        Preprocessing::Square => 0,
-    }
-}
-
-/// Cells of the row-wise preprocessing.
-pub const fn cells(preprocessing: Preprocessing, input: InputShape) -> usize {
-    match preprocessing {
-        Preprocessing::Garment => 0,
-        Preprocessing::Square => Square::cells(input),
-    }
-}
 
 /// Screen width in pixels.
 pub const SCREEN_WIDTH: usize = ui::SIZE.width as usize;
@@ -123,30 +58,6 @@ pub enum Event {
     ScreenSent,
     /// A request was refused and the host was told.
     Refused(Refusal),
-}
-
-/// What the board lends the app.
-pub trait Port {
-    /// Sends one byte to the host.
-    fn send(&mut self, byte: u8);
-    /// Returns a free-running tick counter that counts up and wraps at `mask() + 1`.
-    fn ticks(&mut self) -> u32;
-    /// Returns the counter's highest value.
-    fn mask(&self) -> u32 {
-        u32::MAX
-    }
-    /// Returns the counter's frequency in hertz.
-    fn tick_hz(&self) -> u32;
-    /// Lends the board's camera, if it has one.
-    fn camera(&mut self) -> Option<&mut dyn Camera> {
-        None
-    }
-    /// Paints the free stack below the caller, if the board can.
-    fn paint_stack(&mut self) {}
-    /// Returns how many bytes of it were used since; 0 where the board cannot say.
-    fn stack_bytes(&mut self) -> u32 {
-        0
-    }
 }
 
 /// Link, network and screen of one board. Everything is inside: no heap.

@@ -1,9 +1,9 @@
 use shared::fashion_mnist::{PIXELS, SHAPE};
-
 use shared::image::PixelFormat;
+use shared::preprocess::Preprocessing;
 
 use super::*;
-use crate::camera::Painted;
+use crate::camera::{Camera, Painted};
 use crate::model::{self, Model};
 use crate::nn::arena::Arena;
 
