@@ -181,6 +181,9 @@ fn photographs_of_another_commit_or_with_other_names_leave_nothing_behind() {
         assert!(matches!(error, DatasetError::Missing(_)) && error.to_string().contains(expected), "{error}");
         assert_eq!(files_in(&home), Vec::<PathBuf>::new());
     }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = fetch_photos::fetch(&right, file.path(), |_| panic!("nothing is downloaded")).unwrap_err();
+    assert!(matches!(&error, DatasetError::Io { path, .. } if path == file.path()), "{error}");
 }
 
 #[test]

@@ -62,7 +62,12 @@ pub fn fetch(
     mut say: impl FnMut(&str),
 ) -> Result<(), DatasetError> {
     let io = |source| DatasetError::Io { path: folder.into(), source };
-    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+    let is_used = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(io(error)),
+    };
+    if is_used {
         check(repository, folder)?;
         say(&format!("{}: already here, {} files", folder.display(), repository.files));
         return Ok(());
