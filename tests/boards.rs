@@ -90,7 +90,7 @@ fn the_pico_s_very_image_answers_over_usb_and_draws_on_its_oled() {
     let mut client = Client::over_socket(emulator.uart.try_clone().unwrap()).unwrap();
     let identity = client.hello().unwrap();
     assert_eq!((identity.network_hash, identity.tick_hz), (dir.network_hash().unwrap(), 1_000_000));
-    let boot = emulator.log.recv_timeout(Duration::from_secs(5)).unwrap();
+    let boot = emulator.log.recv_timeout(Duration::from_secs(30)).unwrap();
     assert!(boot.text.contains("pico: network nano") && boot.text.contains("arena"), "{boot:?}");
     let images = fashion_mnist().test.take(20);
     let answers = hil::collect(&mut client, &images, 0..images.len(), &AtomicUsize::new(0)).unwrap();

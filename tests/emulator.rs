@@ -66,9 +66,9 @@ fn the_chip_gives_the_desktop_s_logits_and_draws_the_answer() {
         let shown = result.pixels[(1 + 2 * (index / 28)) * 128 + 2 + 2 * (index % 28)];
         assert_eq!(shown, 17 * Gray4::from(Gray8::new(pixel)).luma(), "pixel {index}, {pixel}");
     }
-    let boot = emulator.log.recv_timeout(Duration::from_secs(2)).unwrap();
+    let boot = emulator.log.recv_timeout(Duration::from_secs(30)).unwrap();
     assert!(boot.text.contains("network small") && boot.text.contains("arena"), "{boot:?}");
-    let predicted = emulator.log.recv_timeout(Duration::from_secs(2)).unwrap();
+    let predicted = emulator.log.recv_timeout(Duration::from_secs(30)).unwrap();
     assert!(predicted.level == "INFO" && predicted.text.contains("ticks"), "{predicted:?}");
 }
 
