@@ -123,18 +123,21 @@ fn names_sha256() -> String {
     sha256_hex(NAMES[1..].iter().map(|name| format!("{name}\n")).collect::<String>().as_bytes())
 }
 
+/// The training and validation part of what [`small_repository`] published.
+fn repository<'a>(
+    published: &'a tempfile::TempDir,
+    commit: &'a str,
+    names_sha256: &'a str,
+) -> Repository<'a> {
+    let url = published.path().to_str().unwrap();
+    Repository { url, commit, parts: &["train", "validation"], files: 3, names_sha256 }
+}
+
 #[test]
 fn photographs_come_from_one_commit_without_the_test_part() {
     let (published, commit) = small_repository();
     let names_sha256 = names_sha256();
-    let url = published.path().to_str().unwrap();
-    let repository = Repository {
-        url,
-        commit: &commit,
-        parts: &["train", "validation"],
-        files: 3,
-        names_sha256: &names_sha256,
-    };
+    let repository = repository(&published, &commit, &names_sha256);
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("photos of clothes");
     // A torn download of before.
@@ -159,14 +162,7 @@ fn photographs_come_from_one_commit_without_the_test_part() {
 fn photographs_of_another_commit_or_with_other_names_leave_nothing_behind() {
     let (published, commit) = small_repository();
     let names_sha256 = names_sha256();
-    let url = published.path().to_str().unwrap();
-    let right = Repository {
-        url,
-        commit: &commit,
-        parts: &["train", "validation"],
-        files: 3,
-        names_sha256: &names_sha256,
-    };
+    let right = repository(&published, &commit, &names_sha256);
     let zeros = "0".repeat(40);
     let wrong = [
         (Repository { commit: &zeros, ..right }, "git: "),

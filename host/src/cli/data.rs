@@ -184,13 +184,21 @@ impl DataCommand {
     }
 }
 
+impl Published {
+    /// Where it is on this machine, if it is.
+    fn found(self) -> Option<String> {
+        match self {
+            Self::FashionMnist => locate::load_official_offline().map(|dataset| dataset.source).ok(),
+            Self::GarmentPhotos => locate::photos_folder().map(|folder| shown(&folder)).ok(),
+        }
+    }
+}
+
 impl FetchArgs {
     fn run(self) -> Result<()> {
-        let found = match self.dataset {
-            Published::FashionMnist => locate::load_official_offline().map(|dataset| dataset.source).ok(),
-            Published::GarmentPhotos => locate::photos_folder().map(|folder| shown(&folder)).ok(),
-        };
-        if let (None, Some(found)) = (&self.out, found) {
+        if self.out.is_none()
+            && let Some(found) = self.dataset.found()
+        {
             remark(format_args!("already here; --out FOLDER downloads it elsewhere"));
             return print_line(found);
         }

@@ -133,7 +133,6 @@ impl Document {
         print_line(table::format(
             &["answer", "images", "mean confidence", "right"],
             &rows.collect::<Vec<_>>(),
-        ))?;
-        Ok(())
+        ))
     }
 }
