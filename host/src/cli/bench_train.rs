@@ -68,6 +68,25 @@ struct Report {
     profile: Vec<Entry>,
 }
 
+impl Report {
+    fn print(&self) -> Result<()> {
+        let ours = self.host_seconds_per_epoch;
+        print_line(format_args!(
+            "{}, {} images an epoch, {} thread(s): {ours:.2} s here",
+            self.network, self.images, self.threads
+        ))?;
+        if !self.profile.is_empty() {
+            print_line(profile_table(&self.profile, ours))?;
+        }
+        match (self.pytorch_seconds_per_epoch, self.ratio, &self.pytorch) {
+            (Some(theirs), Some(ratio), Some(version)) => {
+                print_line(format_args!("PyTorch {version}: {theirs:.2} s, ratio {ratio:.2}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the script prints.
 #[derive(Debug, Deserialize)]
 struct Timed {
@@ -124,22 +143,7 @@ impl TrainBenchArgs {
             pytorch: theirs.map(|timed| timed.torch),
             profile: entries,
         };
-        if self.json {
-            return print_json(&report);
-        }
-        print_line(format_args!(
-            "{}, {} images an epoch, {} thread(s): {ours:.2} s here",
-            report.network, report.images, report.threads
-        ))?;
-        if !report.profile.is_empty() {
-            print_line(profile_table(&report.profile, ours))?;
-        }
-        match (report.pytorch_seconds_per_epoch, report.ratio, report.pytorch) {
-            (Some(theirs), Some(ratio), Some(version)) => {
-                print_line(format_args!("PyTorch {version}: {theirs:.2} s, ratio {ratio:.2}"))
-            }
-            _ => Ok(()),
-        }
+        if self.json { print_json(&report) } else { report.print() }
     }
 
     fn ours(&self, dataset: &Dataset, recipe: &Recipe) -> Result<f64> {

@@ -66,12 +66,7 @@ pub fn read(
     for line in doubles(&parts_read) {
         say(&line);
     }
-    for problem in unreadable.iter().take(NAMED) {
-        say(&format!("left out: {problem}"));
-    }
-    if unreadable.len() > NAMED {
-        say(&format!("left out: {} more pictures that cannot be read", unreadable.len() - NAMED));
-    }
+    say_left_out(&unreadable, say);
     for (part, samples) in [("training", &train), ("test", &test)] {
         let counts = samples.class_counts(task.classes.len());
         if let Some(class) = counts.iter().position(|&count| count == 0) {
@@ -79,16 +74,8 @@ pub fn read(
             return Err(malformed(folder, &format!("class {}", task.name(class)), problem));
         }
     }
-    let counts = train.class_counts(task.classes.len());
-    let few: Vec<String> = (0..counts.len())
-        .filter(|&class| counts[class] < FEW)
-        .map(|class| format!("{} ({})", task.name(class), counts[class]))
-        .collect();
-    if for_training && !few.is_empty() {
-        say(&format!(
-            "few pictures to train on, fewer than {FEW} of a class: {}; expect a classifier that does not generalize",
-            few.join(", ")
-        ));
+    if for_training {
+        warn_of_few(&task, &train, say);
     }
     let first = train.len();
     train.pixels.extend_from_slice(&validation.pixels);
@@ -102,6 +89,31 @@ pub fn read(
     dataset.test_files = test_files;
     dataset.validation = Some(first..dataset.train.len()).filter(|range| !range.is_empty());
     Ok(dataset)
+}
+
+/// Names the pictures that cannot be read, up to [`NAMED`] of them.
+fn say_left_out(unreadable: &[String], say: &mut impl FnMut(&str)) {
+    for problem in unreadable.iter().take(NAMED) {
+        say(&format!("left out: {problem}"));
+    }
+    if unreadable.len() > NAMED {
+        say(&format!("left out: {} more pictures that cannot be read", unreadable.len() - NAMED));
+    }
+}
+
+/// Warns of classes with fewer than [`FEW`] pictures.
+fn warn_of_few(task: &Task, train: &Samples, say: &mut impl FnMut(&str)) {
+    let counts = train.class_counts(task.classes.len());
+    let few: Vec<String> = (0..counts.len())
+        .filter(|&class| counts[class] < FEW)
+        .map(|class| format!("{} ({})", task.name(class), counts[class]))
+        .collect();
+    if !few.is_empty() {
+        say(&format!(
+            "few pictures to train on, fewer than {FEW} of a class: {}; expect a classifier that does not generalize",
+            few.join(", ")
+        ));
+    }
 }
 
 /// Says which pictures of the test part, or of the validation part, are among those of an earlier part too.

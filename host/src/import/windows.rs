@@ -144,23 +144,24 @@ impl Importer<'_> {
         }
     }
 
+    /// Axes that a reduction is over, without negative ones.
+    fn reduced_axes(&mut self, node: &NodeProto, rank: usize) -> Result<Vec<usize>, OnnxError> {
+        if proto::int_of(node, "noop_with_empty_axes").unwrap_or(0) != 0 {
+            return self.refuse(node, "noop_with_empty_axes is not supported; name the axes");
+        }
+        let all = || (0..rank as i64).collect();
+        let listed = self.list(node, "axes", 1)?.unwrap_or_else(all);
+        match listed.iter().map(|&axis| super::rearrange::at(axis, rank)).collect() {
+            Ok(axes) => Ok(axes),
+            Err(problem) => self.refuse(node, format!("its axis {problem}")),
+        }
+    }
+
     /// A pool over whole planes, in whatever order the axes stand.
     pub(super) fn global(&mut self, node: &NodeProto, view: View, is_mean: bool) -> Result<View, OnnxError> {
         let rank = view.dims.len();
         let is_reduction = node.op_type.starts_with("Reduce");
-        let axes: Vec<usize> = if is_reduction {
-            if proto::int_of(node, "noop_with_empty_axes").unwrap_or(0) != 0 {
-                return self.refuse(node, "noop_with_empty_axes is not supported; name the axes");
-            }
-            let all = || (0..rank as i64).collect();
-            let listed = self.list(node, "axes", 1)?.unwrap_or_else(all);
-            match listed.iter().map(|&axis| super::rearrange::at(axis, rank)).collect() {
-                Ok(axes) => axes,
-                Err(problem) => return self.refuse(node, format!("its axis {problem}")),
-            }
-        } else {
-            (2..rank).collect()
-        };
+        let axes = if is_reduction { self.reduced_axes(node, rank)? } else { (2..rank).collect() };
         let keeps = !is_reduction || proto::int_of(node, "keepdims").unwrap_or(1) != 0;
         let shape @ [channels, height, width] = self.shape_of(view.layer);
         let plane = height * width;

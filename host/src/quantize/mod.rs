@@ -114,10 +114,39 @@ pub fn quantize_on(
             Some(scale) => Affine { scale, zero_point: -128 },
             None => affine_for(*range, layer.activation),
         };
-        let steps = grid.and_then(|grid| grid.weight_steps.as_deref());
-        let (computation, output) = match &layer.op {
+        let weight_steps = grid.and_then(|grid| grid.weight_steps.as_deref());
+        let inputs = Inputs { earlier: &quantized, input, weight_steps, is_last };
+        let (computation, output) = inputs.quantize(index, &layer.op, own_output)?;
+        quantized.push(QuantizedLayer { computation, input, output, activation: layer.activation });
+        input = output;
+    }
+    let network = QuantizedNetwork { task: task.clone(), layers: quantized };
+    network.check_overflow()?;
+    Ok(network)
+}
+
+/// What a layer is quantized from.
+struct Inputs<'a> {
+    /// The layers before it.
+    earlier: &'a [QuantizedLayer],
+    /// Quantization of what it reads.
+    input: Affine,
+    /// The steps its weights were trained with.
+    weight_steps: Option<&'a [f32]>,
+    is_last: bool,
+}
+
+impl Inputs<'_> {
+    /// The layer in integers, and the quantization of its output: `own_output`, unless it keeps that of an input.
+    fn quantize(
+        &self,
+        index: usize,
+        op: &FloatOp,
+        own_output: Affine,
+    ) -> Result<(Computation, Affine), QuantizeError> {
+        Ok(match op {
             FloatOp::Conv { window, in_channels, out_channels, depthwise, weights, bias } => {
-                let weights = weights_per_channel(weights, bias, input.scale, steps)?;
+                let weights = weights_per_channel(weights, bias, self.input.scale, self.weight_steps)?;
                 let (in_channels, out_channels) = (*in_channels, *out_channels);
                 let computation = if *depthwise {
                     let weights = weights.reordered(|w| swap_inner(w, out_channels, window.taps()));
@@ -129,38 +158,33 @@ pub fn quantize_on(
                 (computation, own_output)
             }
             FloatOp::MaxPool { window, channels } => {
-                (Computation::MaxPool { window: *window, channels: *channels }, input)
+                (Computation::MaxPool { window: *window, channels: *channels }, self.input)
             }
             FloatOp::AveragePool { window, channels } => {
                 (Computation::AveragePool { window: *window, channels: *channels }, own_output)
             }
             FloatOp::Branch { join, other } => {
-                let other_affine = output_of(&quantized, index, *other)?;
+                let other_affine = output_of(self.earlier, index, *other)?;
                 let output = if matches!(join, Join::Recall { .. }) { other_affine } else { own_output };
                 (Computation::Branch { join: *join, other: *other, other_affine }, output)
             }
             FloatOp::Lookup { shape, function } => {
                 // A copy is exact on the same steps.
-                let output = if *function == Function::Input { input } else { own_output };
+                let output = if *function == Function::Input { self.input } else { own_output };
                 (Computation::Lookup { shape: *shape, function: function.clone() }, output)
             }
             FloatOp::Dense { input: shape, out_features, weights, bias } => {
-                let weights = if is_last {
-                    weights_per_tensor(weights, bias, input.scale)
+                let weights = if self.is_last {
+                    weights_per_tensor(weights, bias, self.input.scale)
                 } else {
-                    weights_per_channel(weights, bias, input.scale, steps)?
+                    weights_per_channel(weights, bias, self.input.scale, self.weight_steps)?
                 };
                 let weights = weights.reordered(|w| swap_inner(w, shape[0], shape[1] * shape[2]));
                 let computation = Computation::Dense { input: *shape, out_features: *out_features, weights };
                 (computation, own_output)
             }
-        };
-        quantized.push(QuantizedLayer { computation, input, output, activation: layer.activation });
-        input = output;
+        })
     }
-    let network = QuantizedNetwork { task: task.clone(), layers: quantized };
-    network.check_overflow()?;
-    Ok(network)
 }
 
 /// Quantization of an earlier layer's output.

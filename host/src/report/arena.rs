@@ -58,10 +58,17 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
             bar(&mut svg, row, (4 * step.scratch, 4 * step.operator.scratch()), (3.0, 26.0), "#ccc", "scratch");
         }
     });
-    let axis = TOP + ROW * decisions.len() as f64 + 6.0;
+    svg += &axis(TOP + ROW * decisions.len() as f64 + 6.0, arena_bytes);
+    svg += &legend();
+    svg + "</svg>\n"
+}
+
+/// The axis of bytes, at this height.
+fn axis(y: f64, arena_bytes: usize) -> String {
+    let mut svg = String::new();
     let _ = writeln!(
         svg,
-        "<line x1=\"{LEFT}\" y1=\"{axis}\" x2=\"{}\" y2=\"{axis}\" stroke=\"var(--soft, #555)\"/>",
+        "<line x1=\"{LEFT}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"var(--soft, #555)\"/>",
         LEFT + WIDTH
     );
     for part in 0..=4 {
@@ -69,10 +76,16 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
         let _ = writeln!(
             svg,
             "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            axis + 18.0,
+            y + 18.0,
             arena_bytes * part as usize / 4
         );
     }
+    svg
+}
+
+/// What the colours mean.
+fn legend() -> String {
+    let mut svg = String::new();
     for (at, (fill, what)) in
         [("#8ecae6", "input"), ("#ffb703", "output"), ("#ccc", "scratch")].into_iter().enumerate()
     {
@@ -83,5 +96,5 @@ pub fn svg(plan: &NetworkPlan, name: &str) -> String {
             x + 20.0
         );
     }
-    svg + "</svg>\n"
+    svg
 }

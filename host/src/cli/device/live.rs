@@ -15,8 +15,10 @@ use crate::cli::{Failure, print_line, remark, shown, terminal};
 use crate::dataset::photo::{self, Photo};
 use crate::dataset::ppm;
 use crate::device::DeviceError;
+use crate::device::client::Client;
 use crate::evaluate::calibration::softmax;
 use crate::model_dir::ModelDir;
+use crate::task::Task;
 
 #[derive(Debug, Args)]
 #[command(
@@ -43,7 +45,7 @@ impl LiveArgs {
     pub(super) fn run(&self) -> Result<()> {
         let dir = ModelDir::new(&self.target.model);
         let network = dir.read_firmware()?;
-        let task = &network.quantized().task;
+        let model = network.quantized();
         let confidence = dir.confidence()?;
         let mut source = match self.from.as_str() {
             "board" => None,
@@ -51,52 +53,73 @@ impl LiveArgs {
         };
         let elf = self.link.image(&self.target, &dir)?;
         let mut device = self.link.connect(&self.target, elf.as_deref(), &dir)?;
-        let mut sent = 0;
-        while self.count.is_none_or(|count| sent < count) {
-            let (name, answer, picture) = match &mut source {
-                Some(source) => {
-                    let Some((name, photo)) = source.next()? else { break };
-                    let photo = photo.smaller(side_of_frames(task));
-                    let (answer, one) = send_photograph(&mut device.client, &photo, task)?;
-                    (name, answer, (task.input, one.image(0).to_vec()))
-                }
-                // The board keeps its pictures; its screen has a thumbnail.
-                None => {
-                    let answer = device.client.look()?;
-                    let screen = device.client.screen()?;
-                    let shape = InputShape { height: screen.height, width: screen.width, channels: 1 };
-                    (format!("picture {}", sent + 1), answer, (shape, screen.pixels))
-                }
+        let mut seen = 0;
+        while self.count.is_none_or(|count| seen < count) {
+            let sight = match &mut source {
+                Some(source) => match source.next()? {
+                    Some((name, photo)) => {
+                        Sight::of_photograph(&mut device.client, name, &photo, &model.task)?
+                    }
+                    None => break,
+                },
+                None => Sight::of_camera(&mut device.client, seen + 1)?,
             };
-            let scale = network.quantized().logit_scale();
-            let logits: Vec<f32> = answer.logits.iter().map(|&logit| logit as f32 * scale).collect();
+            let logits: Vec<f32> =
+                sight.answer.logits.iter().map(|&logit| logit as f32 * model.logit_scale()).collect();
             let shares = softmax(&logits, confidence.temperature);
-            let probability = shares.get(usize::from(answer.class)).copied().unwrap_or(0.0);
-            let milliseconds = 1e3 * f64::from(answer.ticks) / f64::from(device.identity.tick_hz.max(1));
-            if self.json {
-                print_line(serde_json::json!({
-                    "picture": name,
-                    "predicted": task.name(answer.class.into()),
-                    "probability": probability,
-                    "verdict": verdict_name(answer.verdict),
-                    "logits": answer.logits,
-                    "milliseconds": milliseconds,
-                }))?;
-            } else {
-                let thumbnail = terminal::picture(picture.0, &picture.1, terminal::stdout_has_color());
-                print_line(thumbnail.trim_end_matches('\n'))?;
-                print_line(format_args!(
-                    "{name}: {}, {milliseconds:.1} ms",
-                    said(&answer, task.name(answer.class.into()), probability)
-                ))?;
-            }
-            sent += 1;
+            let probability = shares.get(usize::from(sight.answer.class)).copied().unwrap_or(0.0);
+            let milliseconds =
+                1e3 * f64::from(sight.answer.ticks) / f64::from(device.identity.tick_hz.max(1));
+            sight.show(model.task.name(sight.answer.class.into()), probability, milliseconds, self.json)?;
+            seen += 1;
         }
-        if sent == 0 {
+        if seen == 0 {
             return Err(Failure::Usage(format!("--from {}: no picture came", self.from)).into());
         }
-        remark(format_args!("{sent} pictures"));
+        remark(format_args!("{seen} pictures"));
         Ok(())
+    }
+}
+
+/// A picture that the board looked at, and what it said.
+struct Sight {
+    name: String,
+    answer: Answer,
+    /// Shape and pixels of what is shown in the terminal.
+    thumbnail: (InputShape, Vec<u8>),
+}
+
+impl Sight {
+    /// Sends a photograph.
+    fn of_photograph(client: &mut Client, name: String, photo: &Photo, task: &Task) -> Result<Self> {
+        let (answer, one) = send_photograph(client, &photo.smaller(side_of_frames(task)), task)?;
+        Ok(Self { name, answer, thumbnail: (task.input, one.image(0).to_vec()) })
+    }
+
+    /// Has the board look through its own camera. It keeps its pictures; its screen has a thumbnail.
+    fn of_camera(client: &mut Client, number: usize) -> Result<Self> {
+        let answer = client.look()?;
+        let screen = client.screen()?;
+        let shape = InputShape { height: screen.height, width: screen.width, channels: 1 };
+        Ok(Self { name: format!("picture {number}"), answer, thumbnail: (shape, screen.pixels) })
+    }
+
+    /// Prints what was seen, as JSON or with its thumbnail.
+    fn show(&self, class: &str, probability: f64, milliseconds: f64, json: bool) -> Result<()> {
+        let Self { name, answer, thumbnail: (shape, pixels) } = self;
+        if json {
+            return print_line(serde_json::json!({
+                "picture": name,
+                "predicted": class,
+                "probability": probability,
+                "verdict": verdict_name(answer.verdict),
+                "logits": answer.logits,
+                "milliseconds": milliseconds,
+            }));
+        }
+        let picture = terminal::picture(*shape, pixels, terminal::stdout_has_color());
+        print_line(picture.trim_end_matches('\n'))?;
+        print_line(format_args!("{name}: {}, {milliseconds:.1} ms", said(answer, class, probability)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A float file: compared with what was read from it, calibrated and quantized.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use shared::input::InputShape;
 
 use super::describe::describe;
@@ -49,40 +49,26 @@ impl ImportArgs {
         let float_classes = classes_of(Tract::float(&model)?.logits(&dataset.test)?);
         let int8_classes = classes_of(Integer::new(network.clone(), false).logits(&dataset.test)?);
         let agreement = agreement(&float_classes, &int8_classes);
-        let mut accuracies = None;
-        if task.classes == dataset.task.classes {
-            let [float, int8] =
-                [&float_classes, &int8_classes].map(|classes| accuracy(classes, &dataset.test.labels));
-            accuracies = Some([float, int8]);
-            print_line(format_args!(
-                "{} test pictures: float {:.2} %, int8 {:.2} % right, {:.2} % answered alike",
-                dataset.test.len(),
-                100.0 * float,
-                100.0 * int8,
-                100.0 * agreement
-            ))?;
-            self.check_accuracy(original, dataset, &imported.input, float)?;
-            if 100.0 * (float - int8) > self.max_loss {
-                return Err(Failure::Gate(format!(
-                    "{}: rounding costs {:.2} points, --max-loss admits {}; nothing was written. Train on with quantization in mind, or raise --max-loss",
-                    shown(&self.file), 100.0 * (float - int8), self.max_loss
-                ))
-                .into());
+        let is_labelled = task.classes == dataset.task.classes;
+        let accuracies = is_labelled
+            .then(|| [&float_classes, &int8_classes].map(|classes| accuracy(classes, &dataset.test.labels)));
+        let pictures = dataset.test.len();
+        match accuracies {
+            Some([float, int8]) => {
+                print_line(format_args!(
+                    "{pictures} test pictures: float {:.2} %, int8 {:.2} % right, {:.2} % answered alike",
+                    100.0 * float,
+                    100.0 * int8,
+                    100.0 * agreement
+                ))?;
+                self.check_accuracy(original, dataset, &imported.input, float)?;
             }
-        } else {
-            print_line(format_args!(
-                "{} pictures without labels of these classes: float and int8 answer {:.2} % alike",
-                dataset.test.len(),
+            None => print_line(format_args!(
+                "{pictures} pictures without labels of these classes: float and int8 answer {:.2} % alike",
                 100.0 * agreement
-            ))?;
-            if 100.0 * (1.0 - agreement) > 5.0 * self.max_loss {
-                return Err(Failure::Gate(format!(
-                    "{}: rounding changes {:.2} % of the answers; nothing was written. Calibrate on pictures such as it was trained on (--data), check --input-range, or raise --max-loss",
-                    shown(&self.file), 100.0 * (1.0 - agreement)
-                ))
-                .into());
-            }
+            ))?,
         }
+        self.check_loss(accuracies, agreement)?;
         let calibration_images = self.calibrate.min(dataset.train.len());
         Ok(Outcome {
             network,
@@ -92,6 +78,24 @@ impl ImportArgs {
             onnx_sha256: Some(onnx_sha256),
             int8_sha256,
         })
+    }
+
+    /// Refuses a loss by rounding that is too much: in accuracy (float, int8) where the pictures have labels of these
+    /// classes, else in answers.
+    fn check_loss(&self, accuracies: Option<[f64; 2]>, agreement: f64) -> Result<()> {
+        let file = shown(&self.file);
+        match accuracies {
+            Some([float, int8]) if 100.0 * (float - int8) > self.max_loss => bail!(Failure::Gate(format!(
+                "{file}: rounding costs {:.2} points, --max-loss admits {}; nothing was written. Train on with quantization in mind, or raise --max-loss",
+                100.0 * (float - int8),
+                self.max_loss
+            ))),
+            None if 100.0 * (1.0 - agreement) > 5.0 * self.max_loss => bail!(Failure::Gate(format!(
+                "{file}: rounding changes {:.2} % of the answers; nothing was written. Calibrate on pictures such as it was trained on (--data), check --input-range, or raise --max-loss",
+                100.0 * (1.0 - agreement)
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Runs the file as it came and the one to be written over the same pictures.

@@ -1,6 +1,6 @@
 //! A file that is quantized already: moved to this engine's arithmetic, nothing is calibrated again.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::{Failure, ImportArgs, Outcome, print_line, remark, shown};
 use crate::dataset::Dataset;
@@ -37,11 +37,10 @@ impl ImportArgs {
         let written = int8::write(&network);
         let steps = largest_layer_step(&written, &firmware, &dataset.test.take(CHECKED_PICTURES))?;
         if steps > MAX_LSB {
-            return Err(Failure::Gate(format!(
+            bail!(Failure::Gate(format!(
                 "{}: read, a layer is {steps} steps from what tract computes, {MAX_LSB} is admitted; nothing was written. Please report this with the file",
                 shown(&self.file)
-            ))
-            .into());
+            )));
         }
         let (bytes, int8_sha256) = encode(&written);
         crate::files::write_whole(&dir.int8_onnx(), &bytes)?;
@@ -53,36 +52,24 @@ impl ImportArgs {
         let rows = Integer::new(firmware.clone(), false).logits(&pictures)?;
         let ours: Vec<usize> = rows.iter().map(|row| arg_max_f32(row)).collect();
         let agreement = agreement(&theirs, &ours);
-        let mut accuracies = None;
-        if task.classes == dataset.task.classes {
-            let both = [&theirs, &ours].map(|classes| accuracy(classes, &pictures.labels));
-            print_line(format_args!(
+        let is_labelled = task.classes == dataset.task.classes;
+        let accuracies =
+            is_labelled.then(|| [&theirs, &ours].map(|classes| accuracy(classes, &pictures.labels)));
+        match accuracies {
+            Some([file, here]) => print_line(format_args!(
                 "{} test pictures: the file {:.2} %, here {:.2} % right, {:.2} % answered alike",
                 pictures.len(),
-                100.0 * both[0],
-                100.0 * both[1],
+                100.0 * file,
+                100.0 * here,
                 100.0 * agreement
-            ))?;
-            accuracies = Some(both);
-        } else {
-            print_line(format_args!(
+            ))?,
+            None => print_line(format_args!(
                 "{} pictures without labels of these classes: {:.2} % answered alike",
                 pictures.len(),
                 100.0 * agreement
-            ))?;
+            ))?,
         }
-        if 100.0 * (1.0 - agreement) > self.max_loss {
-            return Err(Failure::Gate(format!(
-                "{}: {:.2} % of the answers are other ones here, --max-loss admits {}; nothing was written",
-                shown(&self.file),
-                100.0 * (1.0 - agreement),
-                self.max_loss
-            ))
-            .into());
-        }
-        if agreement < EXPECTED_AGREEMENT {
-            eprintln!("warning: {:.2} % of the answers are other ones here", 100.0 * (1.0 - agreement));
-        }
+        self.check_answers(agreement)?;
         Ok(Outcome {
             network: firmware,
             calibration_images: 0,
@@ -91,5 +78,21 @@ impl ImportArgs {
             onnx_sha256: None,
             int8_sha256,
         })
+    }
+
+    /// Refuses too many other answers than the file's, by share of equal ones; warns of some.
+    fn check_answers(&self, agreement: f64) -> Result<()> {
+        if 100.0 * (1.0 - agreement) > self.max_loss {
+            bail!(Failure::Gate(format!(
+                "{}: {:.2} % of the answers are other ones here, --max-loss admits {}; nothing was written",
+                shown(&self.file),
+                100.0 * (1.0 - agreement),
+                self.max_loss
+            )));
+        }
+        if agreement < EXPECTED_AGREEMENT {
+            eprintln!("warning: {:.2} % of the answers are other ones here", 100.0 * (1.0 - agreement));
+        }
+        Ok(())
     }
 }

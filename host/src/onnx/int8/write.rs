@@ -8,6 +8,7 @@ use super::super::proto::{self, GraphProto, ModelProto, NodeProto, OperatorSetId
 use super::super::write::{channel_dims, window_attributes};
 use crate::quantize::network::{Affine, Computation, QuantizedLayer, QuantizedNetwork, Weights};
 use crate::quantize::swap_inner;
+use firmware::nn::window::Window;
 
 /// Builds the int8 model.
 pub fn write(network: &QuantizedNetwork) -> ModelProto {
@@ -60,7 +61,14 @@ impl Writer {
         name
     }
 
-    /// Adds a node whose only output is `output`, and returns that name.
+    /// Adds a convolution in so many groups.
+    fn convolution(&mut self, inputs: &[&str], output: &str, window: &Window, groups: usize) {
+        let node = self.node("Conv", inputs, output);
+        node.attribute = window_attributes(window);
+        node.attribute.push(proto::int("group", groups as i64));
+    }
+
+    /// Adds a node whose only output is `output`, and returns that node.
     fn node(&mut self, op: &str, inputs: &[&str], output: &str) -> &mut NodeProto {
         self.graph.node.push(NodeProto {
             op_type: op.into(),
@@ -136,17 +144,13 @@ impl Writer {
                 let dims = [*out_channels, *in_channels, window.kernel_height, window.kernel_width];
                 let values = swap_inner(&weights.values, window.taps(), *in_channels);
                 let [w, b] = self.weights(&prefix, &dims, &values, weights, layer.input.scale);
-                let node = self.node("Conv", &[input, &w, &b], &computed);
-                node.attribute = window_attributes(window);
-                node.attribute.push(proto::int("group", 1));
+                self.convolution(&[input, &w, &b], &computed, window, 1);
             }
             Computation::Depthwise { window, channels, weights } => {
                 let dims = [*channels, 1, window.kernel_height, window.kernel_width];
                 let values = swap_inner(&weights.values, window.taps(), *channels);
                 let [w, b] = self.weights(&prefix, &dims, &values, weights, layer.input.scale);
-                let node = self.node("Conv", &[input, &w, &b], &computed);
-                node.attribute = window_attributes(window);
-                node.attribute.push(proto::int("group", *channels as i64));
+                self.convolution(&[input, &w, &b], &computed, window, *channels);
             }
             Computation::MaxPool { window, .. } => {
                 self.node("MaxPool", &[input], &computed).attribute = window_attributes(window);

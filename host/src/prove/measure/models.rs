@@ -65,59 +65,40 @@ impl Prover<'_> {
                 self.skip(format!("{name}: accuracy"), "left out by --quick");
                 continue;
             }
-            let has_float =
-                ModelDir::new(&crate::project_root().join("models").join(name)).float_onnx().is_file();
-            for (heading, engine) in [("int8", "integer"), ("float", "tract")] {
-                if engine == "tract" && (!has_float || self.scope.quick) {
-                    let reason = if has_float {
-                        "left out by --quick"
-                    } else {
-                        "its float file is not kept; its manifest's command makes it"
-                    };
-                    self.skip(format!("{name}: {heading} accuracy"), reason);
-                    continue;
-                }
-                let data = self.data_of(name);
-                let arguments = [
-                    "evaluate",
-                    "--model",
-                    name,
-                    "--engine",
-                    engine,
-                    "--dataset",
-                    &data,
-                    "--photos",
-                    "0",
-                    "--json",
-                    "--out",
-                    &out_text,
-                ];
-                let claim = format!("{name}: {heading} accuracy");
-                let Some(document) = self.ask(&claim, Label::Measured, &arguments) else { continue };
-                let measured = percent(&document["accuracy"], 2);
-                let stated = self.cell(name, heading);
-                self.add(Claim::new(
-                    claim,
-                    Label::Measured,
-                    README,
-                    stated,
-                    measured.clone(),
-                    typed(&arguments[..7]),
-                ));
-                if (name, heading) == ("article", "int8") {
-                    let stated = self.readme.figure("the first line: {} as int8");
-                    self.add(Claim::new(
-                        "article's accuracy in the notebook's table",
-                        Label::Measured,
-                        README,
-                        stated,
-                        measured,
-                        typed(&arguments[..7]),
-                    ));
-                }
-            }
+            self.accuracies_of(name, &out_text);
         }
         let _ = std::fs::remove_dir_all(out);
+    }
+
+    /// Evaluates both files of a model; what `evaluate` writes goes into `out`.
+    fn accuracies_of(&mut self, name: &str, out: &str) {
+        let has_float =
+            ModelDir::new(&crate::project_root().join("models").join(name)).float_onnx().is_file();
+        let data = self.data_of(name);
+        for (heading, engine) in [("int8", "integer"), ("float", "tract")] {
+            let claim = format!("{name}: {heading} accuracy");
+            if engine == "tract" && (!has_float || self.scope.quick) {
+                let reason = match has_float {
+                    true => "left out by --quick",
+                    false => "its float file is not kept; its manifest's command makes it",
+                };
+                self.skip(claim, reason);
+                continue;
+            }
+            let command = ["evaluate", "--model", name, "--engine", engine, "--dataset", &data];
+            let arguments = [&command[..], &["--photos", "0", "--json", "--out", out]].concat();
+            let Some(document) = self.ask(&claim, Label::Measured, &arguments) else { continue };
+            let measured = percent(&document["accuracy"], 2);
+            let mut places = vec![(claim, self.cell(name, heading))];
+            if (name, heading) == ("article", "int8") {
+                let figure = self.readme.figure("the first line: {} as int8");
+                places.push(("article's accuracy in the notebook's table".into(), figure));
+            }
+            for (claim, figure) in places {
+                let again = typed(&command);
+                self.add(Claim::new(claim, Label::Measured, README, figure, measured.clone(), again));
+            }
+        }
     }
 
     /// What a model of Fashion-MNIST is worth on photographs.

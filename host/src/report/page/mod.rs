@@ -363,27 +363,9 @@ impl Report<'_> {
         table(&caption, &["corruption", "amount", "float", "int8"], &rows)
     }
 
-    fn chip(&self) -> Markup {
-        let name = self.origin.name();
-        let counted: Vec<&kernels::Entry> = self
-            .kernels
-            .map(|record| record.networks.iter().filter(|entry| entry.name == name).collect())
-            .unwrap_or_default();
-        let board = self.kernels.map_or("", |record| record.board.as_str());
-        let rows: Vec<Vec<String>> = counted
-            .iter()
-            .map(|entry| {
-                vec![
-                    format!("{board}, {}", entry.profile),
-                    grouped(entry.instructions as usize),
-                    format!("{:.2} M", entry.model_cycles as f64 / 1e6),
-                    grouped(entry.code_bytes),
-                    grouped(entry.constant_bytes),
-                    grouped(entry.ram_bytes),
-                ]
-            })
-            .collect();
-        let steps: Vec<Vec<String>> = match counted.first().filter(|entry| !entry.layers.is_empty()) {
+    /// Rows of the table of steps: as counted, or as the planner estimates where nothing was counted.
+    fn steps(&self, counted: Option<&kernels::Entry>) -> Vec<Vec<String>> {
+        match counted.filter(|entry| !entry.layers.is_empty()) {
             Some(entry) => entry
                 .layers
                 .iter()
@@ -413,7 +395,30 @@ impl Report<'_> {
                     ]
                 })
                 .collect(),
-        };
+        }
+    }
+
+    fn chip(&self) -> Markup {
+        let name = self.origin.name();
+        let counted: Vec<&kernels::Entry> = self
+            .kernels
+            .map(|record| record.networks.iter().filter(|entry| entry.name == name).collect())
+            .unwrap_or_default();
+        let board = self.kernels.map_or("", |record| record.board.as_str());
+        let rows: Vec<Vec<String>> = counted
+            .iter()
+            .map(|entry| {
+                vec![
+                    format!("{board}, {}", entry.profile),
+                    grouped(entry.instructions as usize),
+                    format!("{:.2} M", entry.model_cycles as f64 / 1e6),
+                    grouped(entry.code_bytes),
+                    grouped(entry.constant_bytes),
+                    grouped(entry.ram_bytes),
+                ]
+            })
+            .collect();
+        let steps = self.steps(counted.first().copied());
         html! {
             @if !rows.is_empty() {
                 (table(

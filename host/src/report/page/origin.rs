@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::parts::percent;
 use crate::import::record::Record;
+use crate::model_dir::Manifest;
 use crate::report::chart;
 use crate::report::models::Entry;
 
@@ -46,37 +47,41 @@ pub(super) fn recipe(entry: &Entry) -> Markup {
             ),
         ],
     ];
-    if let Some(from) = &recipe.distillation {
-        let mut words =
-            format!("{}, weight {}, temperature {}", from.teachers.join(", "), from.weight, from.temperature);
-        if let Some(teachers) = manifest.teachers {
-            words += &format!(
-                "; together {} on validation images, {} on test images",
-                percent(teachers.validation),
-                percent(teachers.test)
-            );
-        }
-        rows.push(vec!["teachers".into(), words]);
-    }
-    rows.push(vec![
-        "quantization".into(),
-        match recipe.quantization {
-            Some(rounding) => format!(
-                "{} of quantization-aware training with {}-bit weights",
-                chart::epochs(rounding.epochs),
-                rounding.weight_bits
-            ),
-            None => {
-                format!("int8 after training, ranges from {} training images", manifest.calibration_images)
-            }
-        },
-    ]);
+    rows.extend(teachers(manifest).map(|words| vec!["teachers".into(), words]));
+    rows.push(vec!["quantization".into(), quantization(manifest)]);
     html! {
         p { "The command that makes it again:" }
         pre tabindex="0" { code { (manifest.command) } }
         div.scroll tabindex="0" role="region" aria-label="Recipe" {
             table { tbody { @for row in &rows { tr { th scope="row" { (row[0]) } td.text { (row[1]) } } } } }
         }
+    }
+}
+
+/// The teachers, how much they weigh, and how right they are; `None` without.
+fn teachers(manifest: &Manifest) -> Option<String> {
+    let from = manifest.recipe.distillation.as_ref()?;
+    let mut words =
+        format!("{}, weight {}, temperature {}", from.teachers.join(", "), from.weight, from.temperature);
+    if let Some(teachers) = manifest.teachers {
+        words += &format!(
+            "; together {} on validation images, {} on test images",
+            percent(teachers.validation),
+            percent(teachers.test)
+        );
+    }
+    Some(words)
+}
+
+/// How the network became integers.
+fn quantization(manifest: &Manifest) -> String {
+    match manifest.recipe.quantization {
+        Some(rounding) => format!(
+            "{} of quantization-aware training with {}-bit weights",
+            chart::epochs(rounding.epochs),
+            rounding.weight_bits
+        ),
+        None => format!("int8 after training, ranges from {} training images", manifest.calibration_images),
     }
 }
 
