@@ -3,79 +3,30 @@
 //! Everything stands in the file: styles, SVG charts, PNG pictures as `data:` addresses. A content security policy
 //! forbids the browser to load anything else.
 
+mod chip;
 mod origin;
 mod parts;
+mod pictures;
 
 use std::path::PathBuf;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ablations::Group;
-use super::canvas::Canvas;
 use super::models::Entry;
-use super::{arena, chart, garments, heatmap, kernels};
+use super::{chart, heatmap, kernels};
 use crate::dataset::Samples;
-use crate::device::hil;
-use crate::evaluate::compose::{self, Composed};
+use crate::evaluate::compose::Composed;
 use crate::evaluate::judgement::Judgement;
-use crate::import::record::Record;
 use crate::plan::NetworkPlan;
 use crate::task::Task;
 use crate::train::history::EpochRecord;
+pub use origin::Origin;
 use origin::{imported, recipe};
-use parts::{canvas, classification, drawing, grouped, percent, photograph, table, thumbnail};
+use parts::{classification, drawing, grouped, percent, table};
 
 /// What the browser may use: nothing from elsewhere, no scripts.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-
-/// Pictures of mistakes and photos shown at most.
-const SHOWN: usize = 25;
-
-/// How a model came to be, with what is recorded of it.
-pub enum Origin<'a> {
-    /// Trained here.
-    Trained(&'a Entry),
-    /// Imported from somebody's file.
-    Imported {
-        /// The folder's name.
-        name: &'a str,
-        /// What the import kept.
-        record: &'a Record,
-        /// The last recorded run on a device.
-        device: Option<&'a hil::Report>,
-    },
-}
-
-impl Origin<'_> {
-    fn name(&self) -> &str {
-        match self {
-            Self::Trained(entry) => &entry.manifest.name,
-            Self::Imported { name, .. } => name,
-        }
-    }
-
-    /// Share of right answers of the float network on all test images, where it is known.
-    fn float_accuracy(&self) -> Option<f64> {
-        match self {
-            Self::Trained(entry) => Some(entry.manifest.accuracy.float),
-            Self::Imported { record, .. } => record.accuracy.map(|[float, _]| float),
-        }
-    }
-
-    fn device(&self) -> Option<&hil::Report> {
-        match self {
-            Self::Trained(entry) => entry.device.as_ref(),
-            Self::Imported { device, .. } => *device,
-        }
-    }
-
-    fn entry(&self) -> Option<&Entry> {
-        match self {
-            Self::Trained(entry) => Some(entry),
-            Self::Imported { .. } => None,
-        }
-    }
-}
 
 /// What a report tells of.
 pub struct Report<'a> {
@@ -242,107 +193,6 @@ impl Report<'_> {
         }
     }
 
-    fn answers(&self, indices: &[usize]) -> Canvas {
-        garments::answers(self.test, self.judgement, indices)
-    }
-
-    /// In words what a picture of answers shows, for those who cannot see it.
-    fn in_words(&self, indices: &[usize]) -> String {
-        let words: Vec<String> = indices
-            .iter()
-            .map(|&index| {
-                format!(
-                    "{} taken for {}",
-                    self.task.name(self.test.label(index)),
-                    self.task.name(self.judgement.predicted[index])
-                )
-            })
-            .collect();
-        words.join("; ")
-    }
-
-    fn seen(&self) -> Markup {
-        let worst = self.judgement.worst(SHOWN);
-        let flips = self.float.map(|float| self.judgement.flips(float));
-        html! {
-            h3 { "Predictions" }
-            figure {
-                (canvas(&self.answers(self.chosen), &format!("Garments with the answers: {}", self.in_words(self.chosen))))
-                figcaption { "Chosen by a seed, not by how they came out." }
-            }
-            h3 { "The worst mistakes" }
-            @if worst.is_empty() { p { "There are none." } } @else {
-                figure {
-                    (canvas(&self.answers(&worst), &format!("Wrong answers with the highest probability: {}", self.in_words(&worst))))
-                    figcaption { "Wrong answers by falling probability." }
-                }
-            }
-            h3 { "int8 against float" }
-            @match &flips {
-                None => p { "The float file is not kept beside this model." },
-                Some(flips) if flips.is_empty() => p { "int8 and float give every image the same class." },
-                Some(flips) => {
-                    p { (flips.len()) " of " (self.test.len()) " images get another class than from the float network." }
-                    @let shown = &flips[..flips.len().min(SHOWN)];
-                    figure { (canvas(&self.answers(shown), &format!("Images that int8 and float disagree on: {}", self.in_words(shown)))) }
-                },
-            }
-        }
-    }
-
-    /// The worst mistakes, each photograph as it is and as the network sees it.
-    fn mistaken_photographs(&self) -> Markup {
-        let worst = self.judgement.worst(SHOWN);
-        html! {
-            p { "Wrong answers by falling probability: the photograph as it is, and what the network sees of it." }
-            @if worst.is_empty() { p { "There are none." } }
-            ul.misses {
-                @for index in worst {
-                    @let (label, predicted) = (self.task.name(self.test.label(index)), self.task.name(self.judgement.predicted[index]));
-                    li {
-                        @if let Some(path) = self.files.get(index) {
-                            (photograph(path, &format!("Test photograph {index}, {label}")))
-                        }
-                        (thumbnail(self.task.input, self.test.image(index), &format!("What is seen of it, {label}")))
-                        div { "No. " (index) ", " (label) }
-                        div { "predicted: " span.wrong { (predicted) } ", " (percent(self.judgement.confidence[index])) }
-                    }
-                }
-            }
-        }
-    }
-
-    fn photographs(&self) -> Markup {
-        if !self.files.is_empty() {
-            return self.mistaken_photographs();
-        }
-        let Some(photos) = self.photos else {
-            return html! { p { "No photos were composed for this page." } };
-        };
-        html! {
-            p {
-                (photos.photos) " photograph-like pictures were composed of the first test images: 640×480 in colour, off the centre, dark on white or light on gray, tinted, with noise. "
-                (percent(photos.as_original)) " get the class that their original gets, " (percent(photos.accuracy)) " the right one."
-            }
-            h3 { "All " (photos.misses.len()) " misses" }
-            ul.misses {
-                @for miss in &photos.misses {
-                    @let image = self.test.image(miss.index);
-                    @let label = self.task.name(miss.label.into());
-                    li {
-                        (thumbnail(self.task.input, image, &format!("Test image {}, {label}", miss.index)))
-                        @if let Some((seen, _)) = compose::photo(image, miss.index, photos.seed).to_input(self.task) {
-                            (thumbnail(self.task.input, &seen, &format!("What is seen in its photo, {label}")))
-                        }
-                        div { "No. " (miss.index) ", " (label) }
-                        div { "original: " span.right[miss.original == usize::from(miss.label)] { (self.task.name(miss.original)) } }
-                        div { "photo: " span.wrong[miss.photo != usize::from(miss.label)] { (self.task.name(miss.photo)) } }
-                    }
-                }
-            }
-        }
-    }
-
     fn robustness(&self) -> Markup {
         let Some(robustness) = self.origin.entry().and_then(|entry| entry.robustness.as_ref()) else {
             return html! { p { "Not recorded: " code { "host robustness --record" } " does it." } };
@@ -361,75 +211,6 @@ impl Report<'_> {
             .collect();
         let caption = format!("Accuracy on {} corrupted test images", robustness.images);
         table(&caption, &["corruption", "amount", "float", "int8"], &rows)
-    }
-
-    /// Rows of the table of steps: as counted, or as the planner estimates where nothing was counted.
-    fn steps(&self, counted: Option<&kernels::Entry>) -> Vec<Vec<String>> {
-        match counted.filter(|entry| !entry.layers.is_empty()) {
-            Some(entry) => entry
-                .layers
-                .iter()
-                .map(|step| {
-                    vec![
-                        step.layers.clone(),
-                        step.kernel.clone(),
-                        grouped(step.macs),
-                        grouped(step.instructions as usize),
-                        grouped(step.constant_bytes),
-                        grouped(step.memory_bytes),
-                    ]
-                })
-                .collect(),
-            None => self
-                .plan
-                .decisions()
-                .iter()
-                .map(|step| {
-                    vec![
-                        step.layers.clone(),
-                        step.kernel.into(),
-                        grouped(step.macs),
-                        format!("about {}", grouped(step.estimate)),
-                        grouped(step.constant_bytes),
-                        grouped(step.memory_bytes),
-                    ]
-                })
-                .collect(),
-        }
-    }
-
-    fn chip(&self) -> Markup {
-        let name = self.origin.name();
-        let counted: Vec<&kernels::Entry> = self
-            .kernels
-            .map(|record| record.networks.iter().filter(|entry| entry.name == name).collect())
-            .unwrap_or_default();
-        let board = self.kernels.map_or("", |record| record.board.as_str());
-        let rows: Vec<Vec<String>> = counted
-            .iter()
-            .map(|entry| {
-                vec![
-                    format!("{board}, {}", entry.profile),
-                    grouped(entry.instructions as usize),
-                    format!("{:.2} M", entry.model_cycles as f64 / 1e6),
-                    grouped(entry.code_bytes),
-                    grouped(entry.constant_bytes),
-                    grouped(entry.ram_bytes),
-                ]
-            })
-            .collect();
-        let steps = self.steps(counted.first().copied());
-        html! {
-            @if !rows.is_empty() {
-                (table(
-                    "One inference, by board and profile; instructions are exact counts in the emulator, cycles a model",
-                    &["board", "instructions", "model cycles", "code B", "constants B", "RAM B"],
-                    &rows,
-                ))
-            }
-            (table("Layers, profile speed", &["layers", "kernel", "MACs", "instructions", "constants B", "memory B"], &steps))
-            div.scroll tabindex="0" role="region" aria-label="Memory" { (drawing(&arena::svg(self.plan, name))) }
-        }
     }
 
     fn others(&self) -> Markup {

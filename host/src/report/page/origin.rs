@@ -3,10 +3,57 @@
 use maud::{Markup, html};
 
 use super::parts::percent;
+use crate::device::hil;
 use crate::import::record::Record;
 use crate::model_dir::Manifest;
 use crate::report::chart;
 use crate::report::models::Entry;
+
+/// How a model came to be, with what is recorded of it.
+pub enum Origin<'a> {
+    /// Trained here.
+    Trained(&'a Entry),
+    /// Imported from somebody's file.
+    Imported {
+        /// The folder's name.
+        name: &'a str,
+        /// What the import kept.
+        record: &'a Record,
+        /// The last recorded run on a device.
+        device: Option<&'a hil::Report>,
+    },
+}
+
+impl Origin<'_> {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Trained(entry) => &entry.manifest.name,
+            Self::Imported { name, .. } => name,
+        }
+    }
+
+    /// Share of right answers of the float network on all test images, where it is known.
+    pub(super) fn float_accuracy(&self) -> Option<f64> {
+        match self {
+            Self::Trained(entry) => Some(entry.manifest.accuracy.float),
+            Self::Imported { record, .. } => record.accuracy.map(|[float, _]| float),
+        }
+    }
+
+    pub(super) fn device(&self) -> Option<&hil::Report> {
+        match self {
+            Self::Trained(entry) => entry.device.as_ref(),
+            Self::Imported { device, .. } => *device,
+        }
+    }
+
+    pub(super) fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Trained(entry) => Some(entry),
+            Self::Imported { .. } => None,
+        }
+    }
+}
 
 /// The recipe of a model that was trained here.
 pub(super) fn recipe(entry: &Entry) -> Markup {
