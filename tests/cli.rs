@@ -126,6 +126,13 @@ fn a_recipe_file_may_name_a_teacher() {
     assert_eq!(history("taught"), history("options"));
     let command = ModelDir::new(&out.path().join("options")).manifest().unwrap().command;
     assert!(command.contains("--teachers nano --teacher-weight 0.9 --temperature 3"), "{command}");
+    // Asked about each augmented image, as the student sees it.
+    let mut each = host();
+    custom(each.args(["train", "--quiet", "--recipe"]).arg(&alone).args(options), data.path());
+    each.args(["--ask-teachers", "augmented", "--out"]).arg(out.path().join("each")).assert().success();
+    assert_ne!(history("taught"), history("each"));
+    let command = ModelDir::new(&out.path().join("each")).manifest().unwrap().command;
+    assert!(command.contains("--temperature 3 --ask-teachers augmented"), "{command}");
     // And without, whatever the file says.
     let taught = out.path().join("taught.json");
     let mut by_labels = host();
@@ -135,6 +142,7 @@ fn a_recipe_file_may_name_a_teacher() {
     let command = ModelDir::new(&out.path().join("labels")).manifest().unwrap().command;
     assert!(command.contains("--teachers none --out"), "{command}");
     fails(host().args(["train", "--teacher-weight", "0.5"]), 2, &["--teachers"]);
+    fails(host().args(["train", "--ask-teachers", "augmented"]), 2, &["--teachers"]);
     fails(&mut train("lost", Some("nobody")), 3, &["nobody", "manifest.json"]);
 }
 

@@ -177,10 +177,11 @@ pub fn difference(recipe: &Recipe, base: &Recipe) -> String {
         None => "no distillation".into(),
         Some(from) => {
             format!(
-                "distilled from {}, {} at T = {}",
+                "distilled from {}, {} at T = {}{}",
                 from.teachers.join(" and "),
                 from.weight,
-                from.temperature
+                from.temperature,
+                if from.asking.is_once() { "" } else { ", asked about each augmented image" }
             )
         }
     };

@@ -92,10 +92,11 @@ fn origin(entry: &Entry) -> String {
     if let (Some(from), Some(teachers)) = (&recipe.distillation, manifest.teachers) {
         let _ = writeln!(
             text,
-            "Distilled from {} with weight {} at temperature {}; together they reach {} on the validation images, {} on the test images.",
+            "Distilled from {} with weight {} at temperature {}{}; together they reach {} on the validation images, {} on the test images.",
             from.teachers.join(" and "),
             from.weight,
             from.temperature,
+            if from.asking.is_once() { "" } else { ", asked about each augmented image" },
             percent(teachers.validation),
             percent(teachers.test)
         );

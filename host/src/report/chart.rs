@@ -375,7 +375,7 @@ pub fn reliability<'a>(bins: &[(f64, f64)]) -> Chart<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::recipe::Distillation;
+    use crate::train::recipe::{Asking, Distillation};
 
     fn record(epoch: usize, loss: f64) -> EpochRecord {
         EpochRecord {
@@ -428,7 +428,8 @@ mod tests {
         assert_eq!(logarithmic_ticks(0.18, 3.7), [0.2, 0.5, 1.0, 2.0]);
         let mut recipe = Recipe::of_network("small").unwrap();
         let teachers = vec!["teacher".to_owned()];
-        recipe.distillation = Some(Distillation { teachers, weight: 0.7, temperature: 3.0 });
+        let asking = Asking::Once;
+        recipe.distillation = Some(Distillation { teachers, weight: 0.7, temperature: 3.0, asking });
         let [loss, _] = curves(&[record(1, 3.7), record(2, 0.18)], &recipe);
         let svg = loss.svg();
         assert!(svg.contains(">0.2</text>") && svg.contains(">2.0</text>"), "{svg}");

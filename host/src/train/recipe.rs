@@ -103,6 +103,29 @@ pub struct Distillation {
     pub weight: f64,
     /// Divisor of both sides' logits.
     pub temperature: f64,
+    /// What the teachers are asked about.
+    #[serde(default, skip_serializing_if = "Asking::is_once")]
+    pub asking: Asking,
+}
+
+/// What teachers are asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asking {
+    /// Every image and its mirror image, once before the training; photographs as with `augmented`, as no change of
+    /// one is like another.
+    #[default]
+    Once,
+    /// Every image as the student sees it, changed, in every epoch (Beyer et al., 2022); costs the teachers' forward
+    /// pass.
+    Augmented,
+}
+
+impl Asking {
+    /// Whether it is [`Asking::Once`], the default, which files leave out.
+    pub fn is_once(&self) -> bool {
+        *self == Self::Once
+    }
 }
 
 /// A recipe as a file: which network, and how it is trained.

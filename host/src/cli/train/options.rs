@@ -11,7 +11,7 @@ use crate::model_dir::ModelDir;
 use crate::train::Recipe;
 use crate::train::architecture::NetworkFile;
 use crate::train::device::Backend;
-use crate::train::recipe::{Distillation, OptimizerName, QuantizationAware, RecipeFile, Schedule};
+use crate::train::recipe::{Asking, Distillation, OptimizerName, QuantizationAware, RecipeFile, Schedule};
 use shared::input::InputShape;
 
 #[derive(Debug, Args)]
@@ -96,6 +96,9 @@ pub(in crate::cli) struct TrainArgs {
     /// Divisor of both sides' logits in that term
     #[arg(long, default_value_t = 2.0, requires = "teachers")]
     temperature: f64,
+    /// What the teachers are asked about: each image and its mirror image once, or each image as it is changed in every epoch
+    #[arg(long, value_enum, default_value = "once", requires = "teachers")]
+    ask_teachers: Asking,
     /// Where to train; only `cpu` is bit-reproducible
     #[arg(long, value_enum, default_value = "cpu")]
     pub(super) backend: Backend,
@@ -192,7 +195,8 @@ impl TrainArgs {
                 let problem = "--teacher-weight must be in 0..=1 and --temperature a positive number";
                 return Err(Failure::Usage(problem.into()).into());
             }
-            recipe.distillation = Some(Distillation { teachers: self.teachers.clone(), weight, temperature });
+            let (teachers, asking) = (self.teachers.clone(), self.ask_teachers);
+            recipe.distillation = Some(Distillation { teachers, weight, temperature, asking });
         }
         if recipe.epochs == 0 || recipe.batch_size == 0 {
             return Err(Failure::Usage("--epochs and --batch-size must be at least 1".into()).into());
@@ -273,6 +277,7 @@ impl TrainArgs {
                 option("teachers", true, from.teachers.join(","));
                 option("teacher-weight", true, from.weight.to_string());
                 option("temperature", true, from.temperature.to_string());
+                option("ask-teachers", !from.asking.is_once(), value_name(&from.asking));
             }
         }
         if recipe.quantization != defaults.quantization {

@@ -6,6 +6,7 @@ use super::super::{Failure, remark};
 use crate::dataset::Dataset;
 use crate::model_dir::{ModelDir, TeacherAccuracies};
 use crate::train::Recipe;
+use crate::train::recipe::Asking;
 use crate::train::teacher::{SoftLabels, Teacher, Teaching};
 
 /// What the recipe's teachers say of the training images, and how good they are; computed once, kept under
@@ -58,8 +59,8 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching
         "together they are right on {:.2} % of the validation images",
         100.0 * accuracies.validation
     ));
-    if recipe.augmentation.photo.is_some() {
-        // No image is seen twice alike: the teachers look at what the student sees.
+    if recipe.augmentation.photo.is_some() || distillation.asking == Asking::Augmented {
+        // The teachers look at what the student sees.
         let nets = teachers.iter().map(|teacher| teacher.load(&dataset.task)).collect::<Result<_, _>>()?;
         return Ok(Some((Teaching::Live(nets), accuracies)));
     }

@@ -110,6 +110,9 @@ fn teachers(manifest: &Manifest) -> Option<String> {
     let from = manifest.recipe.distillation.as_ref()?;
     let mut words =
         format!("{}, weight {}, temperature {}", from.teachers.join(", "), from.weight, from.temperature);
+    if !from.asking.is_once() {
+        words += ", asked about each augmented image";
+    }
     if let Some(teachers) = manifest.teachers {
         words += &format!(
             "; together {} on validation images, {} on test images",
