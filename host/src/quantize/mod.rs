@@ -116,7 +116,7 @@ pub fn quantize_on(
         };
         let weight_steps = grid.and_then(|grid| grid.weight_steps.as_deref());
         let inputs = Inputs { earlier: &quantized, input, weight_steps, is_last };
-        let (computation, output) = inputs.quantize(index, &layer.op, own_output)?;
+        let (computation, output) = inputs.quantize(&layer.op, own_output)?;
         quantized.push(QuantizedLayer { computation, input, output, activation: layer.activation });
         input = output;
     }
@@ -138,12 +138,7 @@ struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// The layer in integers, and the quantization of its output: `own_output`, unless it keeps that of an input.
-    fn quantize(
-        &self,
-        index: usize,
-        op: &FloatOp,
-        own_output: Affine,
-    ) -> Result<(Computation, Affine), QuantizeError> {
+    fn quantize(&self, op: &FloatOp, own_output: Affine) -> Result<(Computation, Affine), QuantizeError> {
         Ok(match op {
             FloatOp::Conv { window, in_channels, out_channels, depthwise, weights, bias } => {
                 let weights = weights_per_channel(weights, bias, self.input.scale, self.weight_steps)?;
@@ -164,7 +159,7 @@ impl Inputs<'_> {
                 (Computation::AveragePool { window: *window, channels: *channels }, own_output)
             }
             FloatOp::Branch { join, other } => {
-                let other_affine = output_of(self.earlier, index, *other)?;
+                let other_affine = output_of(self.earlier, *other)?;
                 let output = if matches!(join, Join::Recall { .. }) { other_affine } else { own_output };
                 (Computation::Branch { join: *join, other: *other, other_affine }, output)
             }
@@ -188,9 +183,9 @@ impl Inputs<'_> {
 }
 
 /// Quantization of an earlier layer's output.
-fn output_of(layers: &[QuantizedLayer], index: usize, other: usize) -> Result<Affine, QuantizeError> {
-    let missing = || QuantizeError::Shape(format!("layer {index} reads the later layer {other}"));
-    layers.get(other).map(|layer| layer.output).ok_or_else(missing)
+fn output_of(earlier: &[QuantizedLayer], other: usize) -> Result<Affine, QuantizeError> {
+    let missing = || QuantizeError::Shape(format!("layer {} reads the later layer {other}", earlier.len()));
+    earlier.get(other).map(|layer| layer.output).ok_or_else(missing)
 }
 
 /// Chooses scale and zero point; zero is always exact, so that padding and ReLU are.

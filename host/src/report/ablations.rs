@@ -181,7 +181,7 @@ pub fn difference(recipe: &Recipe, base: &Recipe) -> String {
                 from.teachers.join(" and "),
                 from.weight,
                 from.temperature,
-                if from.asking.is_once() { "" } else { ", asked about each augmented image" }
+                from.asking.suffix()
             )
         }
     };

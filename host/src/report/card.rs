@@ -96,7 +96,7 @@ fn origin(entry: &Entry) -> String {
             from.teachers.join(" and "),
             from.weight,
             from.temperature,
-            if from.asking.is_once() { "" } else { ", asked about each augmented image" },
+            from.asking.suffix(),
             percent(teachers.validation),
             percent(teachers.test)
         );

@@ -126,6 +126,14 @@ impl Asking {
     pub fn is_once(&self) -> bool {
         *self == Self::Once
     }
+
+    /// What follows in a description of the distillation: nothing for the default.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Once => "",
+            Self::Augmented => ", asked about each augmented image",
+        }
+    }
 }
 
 /// A recipe as a file: which network, and how it is trained.

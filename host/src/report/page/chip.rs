@@ -9,19 +9,25 @@ use crate::report::{arena, kernels};
 impl Report<'_> {
     /// Rows of the table of steps: as counted, or as the planner estimates where nothing was counted.
     fn steps(&self, counted: Option<&kernels::Entry>) -> Vec<Vec<String>> {
+        let row =
+            |layers: &str, kernel: &str, instructions: String, [macs, constants, memory]: [usize; 3]| {
+                vec![
+                    layers.to_owned(),
+                    kernel.to_owned(),
+                    grouped(macs),
+                    instructions,
+                    grouped(constants),
+                    grouped(memory),
+                ]
+            };
         match counted.filter(|entry| !entry.layers.is_empty()) {
             Some(entry) => entry
                 .layers
                 .iter()
                 .map(|step| {
-                    vec![
-                        step.layers.clone(),
-                        step.kernel.clone(),
-                        grouped(step.macs),
-                        grouped(step.instructions as usize),
-                        grouped(step.constant_bytes),
-                        grouped(step.memory_bytes),
-                    ]
+                    let instructions = grouped(step.instructions as usize);
+                    let sizes = [step.macs, step.constant_bytes, step.memory_bytes];
+                    row(&step.layers, &step.kernel, instructions, sizes)
                 })
                 .collect(),
             None => self
@@ -29,14 +35,9 @@ impl Report<'_> {
                 .decisions()
                 .iter()
                 .map(|step| {
-                    vec![
-                        step.layers.clone(),
-                        step.kernel.into(),
-                        grouped(step.macs),
-                        format!("about {}", grouped(step.estimate)),
-                        grouped(step.constant_bytes),
-                        grouped(step.memory_bytes),
-                    ]
+                    let instructions = format!("about {}", grouped(step.estimate));
+                    let sizes = [step.macs, step.constant_bytes, step.memory_bytes];
+                    row(&step.layers, step.kernel, instructions, sizes)
                 })
                 .collect(),
         }

@@ -108,11 +108,13 @@ pub(super) fn recipe(entry: &Entry) -> Markup {
 /// The teachers, how much they weigh, and how right they are; `None` without.
 fn teachers(manifest: &Manifest) -> Option<String> {
     let from = manifest.recipe.distillation.as_ref()?;
-    let mut words =
-        format!("{}, weight {}, temperature {}", from.teachers.join(", "), from.weight, from.temperature);
-    if !from.asking.is_once() {
-        words += ", asked about each augmented image";
-    }
+    let mut words = format!(
+        "{}, weight {}, temperature {}{}",
+        from.teachers.join(", "),
+        from.weight,
+        from.temperature,
+        from.asking.suffix()
+    );
     if let Some(teachers) = manifest.teachers {
         words += &format!(
             "; together {} on validation images, {} on test images",
