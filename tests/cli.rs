@@ -126,13 +126,16 @@ fn a_recipe_file_may_name_a_teacher() {
     assert_eq!(history("taught"), history("options"));
     let command = ModelDir::new(&out.path().join("options")).manifest().unwrap().command;
     assert!(command.contains("--teachers nano --teacher-weight 0.9 --temperature 3"), "{command}");
-    // Asked about each augmented image, as the student sees it.
-    let mut each = host();
-    custom(each.args(["train", "--quiet", "--recipe"]).arg(&alone).args(options), data.path());
-    each.args(["--ask-teachers", "augmented", "--out"]).arg(out.path().join("each")).assert().success();
-    assert_ne!(history("taught"), history("each"));
-    let command = ModelDir::new(&out.path().join("each")).manifest().unwrap().command;
-    assert!(command.contains("--temperature 3 --ask-teachers augmented"), "{command}");
+    // Asked about each shifted image, and about each image as the student sees it.
+    for asking in ["shifted", "augmented"] {
+        let mut asked = host();
+        custom(asked.args(["train", "--quiet", "--recipe"]).arg(&alone).args(options), data.path());
+        asked.args(["--ask-teachers", asking, "--out"]).arg(out.path().join(asking)).assert().success();
+        assert_ne!(history("taught"), history(asking));
+        let command = ModelDir::new(&out.path().join(asking)).manifest().unwrap().command;
+        assert!(command.contains(&format!("--temperature 3 --ask-teachers {asking}")), "{command}");
+    }
+    assert_ne!(history("shifted"), history("augmented"));
     // And without, whatever the file says.
     let taught = out.path().join("taught.json");
     let mut by_labels = host();

@@ -60,16 +60,53 @@ pub(crate) fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// How far an image is moved, in pixels; what enters is black.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shift {
+    /// Towards the last row.
+    pub down: isize,
+    /// Towards the last column.
+    pub right: isize,
+}
+
+impl Shift {
+    /// All shifts of at most `reach` pixels on each axis, row by row.
+    pub fn all(reach: usize) -> Vec<Self> {
+        let ways = || -(reach as isize)..=reach as isize;
+        ways().flat_map(|down| ways().map(move |right| Self { down, right })).collect()
+    }
+
+    /// Where it stands in [`Shift::all`]; one that reaches farther counts as the farthest.
+    pub fn index(self, reach: usize) -> usize {
+        let most = reach as isize;
+        let [down, right] = [self.down, self.right].map(|way| (way.clamp(-most, most) + most) as usize);
+        down * (2 * reach + 1) + right
+    }
+
+    /// Moves an image, `[height][width][channels]`, in place.
+    pub fn apply(self, shape: InputShape, image: &mut [u8]) {
+        if self != Self::default() {
+            image.copy_from_slice(&shifted(shape, image, self));
+        }
+    }
+}
+
 impl Augmentation {
     /// Applies the changes to `image`, `[height][width][channels]` bytes.
-    pub fn apply(&self, shape: InputShape, image: &mut [u8], rng: &mut impl Rng) {
-        if self.flip && rng.random_bool(0.5) {
+    ///
+    /// Returns the shift of the image that was not mirrored: the changed image is that one, or its mirror image, but
+    /// for what was blackened or corrupted.
+    pub fn apply(&self, shape: InputShape, image: &mut [u8], rng: &mut impl Rng) -> Shift {
+        let is_mirrored = self.flip && rng.random_bool(0.5);
+        if is_mirrored {
             mirror(shape, image);
         }
+        let mut shift = Shift::default();
         if self.shift > 0 {
             let reach = self.shift as i32;
-            let (down, right) = (rng.random_range(-reach..=reach), rng.random_range(-reach..=reach));
-            image.copy_from_slice(&shifted(shape, image, down as isize, right as isize));
+            let [down, right] = [(); 2].map(|()| rng.random_range(-reach..=reach) as isize);
+            shift = Shift { down, right };
+            shift.apply(shape, image);
         }
         if self.cutout_probability > 0.0 && rng.random_bool(self.cutout_probability) {
             let (row, column) = (rng.random_range(0..shape.height), rng.random_range(0..shape.width));
@@ -80,6 +117,10 @@ impl Augmentation {
             let amount = kind.anything_up_to(rng.random());
             image.copy_from_slice(&kind.image(shape, image, amount, rng));
         }
+        if is_mirrored {
+            shift.right = -shift.right;
+        }
+        shift
     }
 }
 
@@ -194,7 +235,7 @@ pub fn mirror(shape: InputShape, image: &mut [u8]) {
     }
 }
 
-fn shifted(shape: InputShape, image: &[u8], down: isize, right: isize) -> Vec<u8> {
+fn shifted(shape: InputShape, image: &[u8], Shift { down, right }: Shift) -> Vec<u8> {
     let mut moved = vec![0; shape.len()];
     for (index, pixel) in moved.chunks_exact_mut(shape.channels).enumerate() {
         let source = |at: usize, by: isize, end: usize| at.checked_add_signed(-by).filter(|&at| at < end);
@@ -234,12 +275,33 @@ mod tests {
 
     #[test]
     fn shifting_moves_and_fills_with_black() {
-        let moved = shifted(GRAY, &ramp(), 1, -2);
+        let moved = shifted(GRAY, &ramp(), Shift { down: 1, right: -2 });
         assert_eq!(moved[28], ramp()[2]);
         assert!(moved[..28].iter().all(|&pixel| pixel == 0));
         assert_eq!(moved[2 * 28 - 1], 0);
         let colours: Vec<u8> = (1..=18).collect();
-        assert_eq!(shifted(COLOUR, &colours, 1, 1)[9..], [0, 0, 0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(shifted(COLOUR, &colours, Shift { down: 1, right: 1 })[9..], [0, 0, 0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn the_shift_told_is_that_of_the_image_or_of_its_mirror_image() {
+        let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let mut met = std::collections::HashSet::new();
+        for _ in 0..400 {
+            let mut changed = ramp();
+            let shift = augmentation.apply(GRAY, &mut changed, &mut rng);
+            let mut moved = ramp();
+            shift.apply(GRAY, &mut moved);
+            let mut mirrored = moved.clone();
+            mirror(GRAY, &mut mirrored);
+            assert!(changed == moved || changed == mirrored, "{shift:?}");
+            met.insert((shift.index(2), changed == moved));
+        }
+        assert_eq!(met.len(), 2 * 25);
+        let all = Shift::all(2);
+        assert!(all.iter().enumerate().all(|(index, shift)| shift.index(2) == index));
+        assert!(all.iter().all(|shift| shift.index(0) == 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::dataset::Samples;
-use crate::dataset::augment::{Augmentation, PhotoAugmentation};
+use crate::dataset::augment::{Augmentation, PhotoAugmentation, Shift};
 use crate::dataset::strangers::Stranger;
 use crate::runtime::scaled;
 
@@ -24,6 +24,8 @@ pub struct Batch {
     pub labels: Vec<i32>,
     /// `[n]`, where the images are among the samples.
     pub indices: Vec<usize>,
+    /// `[n]`, how far each image, not mirrored, was shifted; empty for photographs.
+    pub shifts: Vec<Shift>,
     /// Share of each image in its mixture with the image of the batch counted from the end; none where unmixed.
     pub mixed: Option<f32>,
     /// `[n]`, which images show no class; empty where none can.
@@ -106,9 +108,15 @@ impl<'a> Plan<'a> {
 /// Builds one batch from the images at `indices`.
 fn assemble(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
     let samples = plan.samples;
-    let (mut images, strangers) = match plan.augmentation.photo.zip(plan.large) {
-        Some((photo, large)) => photographs(plan, &photo, large, indices, rng.random()),
-        None => (plain_images(plan, indices, rng), Vec::new()),
+    let (mut images, shifts, strangers) = match plan.augmentation.photo.zip(plan.large) {
+        Some((photo, large)) => {
+            let (images, strangers) = photographs(plan, &photo, large, indices, rng.random());
+            (images, Vec::new(), strangers)
+        }
+        None => {
+            let (images, shifts) = plain_images(plan, indices, rng);
+            (images, shifts, Vec::new())
+        }
     };
     let mixed = (plan.mixup > 0.0).then(|| beta(plan.mixup, rng) as f32);
     if let Some(share) = mixed {
@@ -120,17 +128,19 @@ fn assemble(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Batch {
             .for_each(|(value, other)| *value = share * *value + (1.0 - share) * other);
     }
     let labels = indices.iter().map(|&index| i32::from(samples.labels[index])).collect();
-    Batch { images, labels, indices: indices.to_vec(), mixed, strangers }
+    Batch { images, labels, indices: indices.to_vec(), shifts, mixed, strangers }
 }
-/// Images with the changes of [`Augmentation`] alone, one after the other from one generator.
-fn plain_images(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
+
+/// Images with the changes of [`Augmentation`] alone, one after the other from one generator, and their shifts.
+fn plain_images(plan: &Plan<'_>, indices: &[usize], rng: &mut ChaCha8Rng) -> (Vec<f32>, Vec<Shift>) {
     let mut images = Vec::with_capacity(indices.len() * plan.samples.shape.len());
+    let mut shifts = Vec::with_capacity(indices.len());
     for &index in indices {
         let mut image = plan.samples.image(index).to_vec();
-        plan.augmentation.apply(plan.samples.shape, &mut image, rng);
+        shifts.push(plan.augmentation.apply(plan.samples.shape, &mut image, rng));
         images.extend(scaled(plan.samples.shape, &image));
     }
-    images
+    (images, shifts)
 }
 
 /// Photographs on all processors, each with a generator of its own, and which of them became strangers.

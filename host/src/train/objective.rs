@@ -35,7 +35,7 @@ impl<'a> Objective<'a> {
         let classes = self.job.dataset.task.classes.len();
         Some(match self.job.teacher? {
             Teaching::Kept(labels) => {
-                let answers = labels.probabilities(&batch.indices, temperature);
+                let answers = labels.probabilities(&batch.indices, &batch.shifts, temperature);
                 mixed_answers(&without_strangers(answers, classes, batch, None), classes, batch)
             }
             // These saw the mixture itself.
@@ -152,7 +152,8 @@ mod tests {
     use super::*;
 
     fn batch(mixed: Option<f32>, strangers: Vec<bool>) -> Batch {
-        Batch { images: vec![], labels: vec![0, 1, 1], indices: vec![0, 1, 2], mixed, strangers }
+        let (images, shifts) = (vec![], vec![]);
+        Batch { images, labels: vec![0, 1, 1], indices: vec![0, 1, 2], shifts, mixed, strangers }
     }
 
     const ANSWERS: [f32; 6] = [1.0, 0.0, 0.5, 0.5, 0.0, 1.0];

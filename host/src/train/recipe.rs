@@ -116,6 +116,9 @@ pub enum Asking {
     /// one is like another.
     #[default]
     Once,
+    /// Every image and its mirror image at each shift of the augmentation, once before the training; nothing is
+    /// blackened. Photographs as with `augmented`.
+    Shifted,
     /// Every image as the student sees it, changed, in every epoch (Beyer et al., 2022); costs the teachers' forward
     /// pass.
     Augmented,
@@ -131,6 +134,7 @@ impl Asking {
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Once => "",
+            Self::Shifted => ", asked about each shifted image",
             Self::Augmented => ", asked about each augmented image",
         }
     }

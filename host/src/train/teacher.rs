@@ -1,4 +1,5 @@
-//! What teachers say of images and of their mirror images: computed once, kept as files, read by the student's loss.
+//! What teachers say of images and of their mirror images, shifted or not: computed once, kept as files, read by the
+//! student's loss.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use thiserror::Error;
 use super::inference::{has_lanes, lane_logits};
 use super::{Architecture, TrainedNet};
 use crate::dataset::Samples;
-use crate::dataset::augment::mirror;
+use crate::dataset::augment::{Shift, mirror};
 use crate::dataset::identity::{content_sha256, sha256_hex};
 use crate::evaluate::{accuracy, arg_max_f32};
 use crate::import::{self, Imported, InputRange, Options};
@@ -48,54 +49,73 @@ pub enum Teaching {
     Live(Vec<TrainedNet>),
 }
 
-/// Logits of every image of a part, in its order.
+/// Logits of every image of a part, in its order, at every shift up to a reach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoftLabels {
-    /// Two sets a teacher, of the images and of their mirror images, `[images][classes]` each.
-    pub answers: Vec<Vec<Vec<f32>>>,
+    /// Largest shift that was asked about, in pixels on each axis.
+    reach: usize,
+    /// Number of classes.
+    classes: usize,
+    /// By shift, in the order of [`Shift::all`]: two sets a teacher, of the images and of their mirror images,
+    /// `[images][classes]` each.
+    answers: Vec<Vec<Vec<f32>>>,
 }
 
 impl SoftLabels {
     /// Asks every teacher about the images and their mirror images, or reads what it said before.
     ///
+    /// * `reach`: largest shift of the images, in pixels on each axis.
     /// * `folder`: where answers are kept, by the hashes of file and images.
     ///
     /// # Errors
-    /// [`TeacherError`] with the path.
-    pub fn of(teachers: &[Teacher], samples: &Samples, folder: &Path) -> Result<Self, TeacherError> {
-        let mut all = Vec::with_capacity(2 * teachers.len());
-        for teacher in teachers {
-            all.extend(answers(teacher, samples, folder)?);
+    /// [`TeacherError`] with the path, also of a teacher that has other classes than `classes`.
+    pub fn of(
+        teachers: &[Teacher],
+        samples: &Samples,
+        classes: usize,
+        reach: usize,
+        folder: &Path,
+    ) -> Result<Self, TeacherError> {
+        let mut answers = Vec::new();
+        for shift in Shift::all(reach) {
+            let mut moved = samples.clone();
+            moved
+                .pixels
+                .chunks_exact_mut(samples.shape.len())
+                .for_each(|image| shift.apply(samples.shape, image));
+            let mut sets = Vec::with_capacity(2 * teachers.len());
+            for teacher in teachers {
+                sets.extend(answers_of(teacher, &moved, classes, folder)?);
+            }
+            answers.push(sets);
         }
-        Ok(Self { answers: all })
+        Ok(Self { reach, classes, answers })
     }
 
-    /// Fraction of the images at `indices` whose likeliest class is the label.
+    /// Fraction of the images at `indices`, not shifted, whose likeliest class is the label.
     pub fn accuracy(&self, indices: &[usize], labels: &[u8]) -> f64 {
-        let probabilities = self.probabilities(indices, 1.0);
-        let classes: Vec<usize> = probabilities.chunks_exact(self.classes()).map(arg_max_f32).collect();
+        let probabilities = self.probabilities(indices, &[], 1.0);
+        let classes: Vec<usize> = probabilities.chunks_exact(self.classes).map(arg_max_f32).collect();
         let labels: Vec<u8> = indices.iter().map(|&index| labels[index]).collect();
         accuracy(&classes, &labels)
     }
 
-    /// Number of classes; 1 where there are no answers.
-    pub fn classes(&self) -> usize {
-        self.answers.first().and_then(|answers| answers.first()).map_or(1, Vec::len)
-    }
-
     /// Returns the mean probabilities of all answers at `temperature`, `[indices][classes]`.
-    pub fn probabilities(&self, indices: &[usize], temperature: f32) -> Vec<f32> {
-        let classes = self.classes();
-        let mut output = Vec::with_capacity(indices.len() * classes);
-        for &index in indices {
-            let mut mean = vec![0.0; classes];
-            for answers in &self.answers {
-                let logits = &answers[index];
+    ///
+    /// * `shifts`: how far each image is shifted; none where left out.
+    pub fn probabilities(&self, indices: &[usize], shifts: &[Shift], temperature: f32) -> Vec<f32> {
+        let mut output = Vec::with_capacity(indices.len() * self.classes);
+        for (at, &index) in indices.iter().enumerate() {
+            let shift = shifts.get(at).copied().unwrap_or_default();
+            let sets = &self.answers[shift.index(self.reach)];
+            let mut mean = vec![0.0; self.classes];
+            for set in sets {
+                let logits = &set[index * self.classes..][..self.classes];
                 let highest = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
                 let powers: Vec<f32> =
                     logits.iter().map(|logit| ((logit - highest) / temperature).exp()).collect();
                 let sum: f32 = powers.iter().sum();
-                let share = 1.0 / (sum * self.answers.len() as f32);
+                let share = 1.0 / (sum * sets.len() as f32);
                 mean.iter_mut().zip(powers).for_each(|(mean, power)| *mean += power * share);
             }
             output.extend(mean);
@@ -126,8 +146,13 @@ impl Teacher {
     }
 }
 
-/// The two sets of answers of one teacher.
-fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<Vec<f32>>; 2], TeacherError> {
+/// The two sets of answers of one teacher, `[images][classes]` each.
+fn answers_of(
+    teacher: &Teacher,
+    samples: &Samples,
+    classes: usize,
+    folder: &Path,
+) -> Result<[Vec<f32>; 2], TeacherError> {
     let named = |problem: String| TeacherError::File(format!("{}: {problem}", teacher.file.display()));
     let bytes = std::fs::read(&teacher.file).map_err(|error| named(error.to_string()))?;
     let images = content_sha256(&[samples]);
@@ -140,24 +165,25 @@ fn answers(teacher: &Teacher, samples: &Samples, folder: &Path) -> Result<[Vec<V
         None => Asked::imported(teacher),
     };
     let asked = asked.map_err(named)?;
-    let (input, classes) = asked.task();
+    let (input, theirs) = asked.task();
     if input != samples.shape {
         return Err(named(format!("it reads {input}, the images are {}", samples.shape)));
+    }
+    if theirs != classes {
+        return Err(named(format!("it has {theirs} classes, the data has {classes}")));
     }
     let count = samples.len();
     if let Ok(bytes) = std::fs::read(&kept)
         && bytes.len() == 2 * 4 * classes * count
     {
-        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
-        let mut rows: Vec<Vec<f32>> = values.chunks_exact(classes).map(<[f32]>::to_vec).collect();
-        let mirrored = rows.split_off(count);
-        return Ok([rows, mirrored]);
+        let mut plain: Vec<f32> = bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+        let mirrored = plain.split_off(classes * count);
+        return Ok([plain, mirrored]);
     }
     let mut mirrored = samples.clone();
     mirrored.pixels.chunks_exact_mut(samples.shape.len()).for_each(|image| mirror(samples.shape, image));
-    let sets = asked.logits([samples, &mirrored]).map_err(named)?;
-    let values = sets.iter().flatten().flatten();
-    let bytes: Vec<u8> = values.flat_map(|logit| logit.to_le_bytes()).collect();
+    let sets = asked.logits([samples, &mirrored]).map_err(named)?.map(|rows| rows.concat());
+    let bytes: Vec<u8> = sets.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
     crate::files::write_whole(&kept, &bytes)?;
     Ok(sets)
 }
@@ -232,19 +258,27 @@ mod tests {
         let copy = folder.path().join("teacher.onnx");
         std::fs::copy(&file, &copy).unwrap();
         let teachers = [Teacher { architecture: Some(architecture), file: copy.clone() }];
-        let first = SoftLabels::of(&teachers, &samples, folder.path()).unwrap();
-        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
-        for (ours, theirs) in first.answers[0].iter().zip(net.logits(&samples)) {
-            assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
-        }
+        let first = SoftLabels::of(&teachers, &samples, 10, 0, folder.path()).unwrap();
+        let near =
+            |a: &[f32], b: &[f32]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
+        assert!(near(&first.answers[0][0], &net.logits(&samples).concat()));
         let mut mirrored = samples.clone();
         mirrored.pixels.chunks_exact_mut(784).for_each(|image| mirror(samples.shape, image));
-        for (ours, theirs) in first.answers[1].iter().zip(net.logits(&mirrored)) {
-            assert!(near(ours, &theirs), "{ours:?} {theirs:?}");
-        }
-        assert_eq!(SoftLabels::of(&teachers, &samples, folder.path()).unwrap(), first);
+        assert!(near(&first.answers[0][1], &net.logits(&mirrored).concat()));
+        assert_eq!(SoftLabels::of(&teachers, &samples, 10, 0, folder.path()).unwrap(), first);
+        let shifted = SoftLabels::of(&teachers, &samples, 10, 1, folder.path()).unwrap();
+        assert_eq!((shifted.answers.len(), &shifted.answers[4]), (9, &first.answers[0]));
+        let shift = Shift { down: 1, right: -1 };
+        mirrored.pixels.clone_from(&samples.pixels);
+        mirrored.pixels.chunks_exact_mut(784).for_each(|image| shift.apply(samples.shape, image));
+        assert!(near(&shifted.answers[6][0], &net.logits(&mirrored).concat()));
+        let of = |labels: &SoftLabels, shifts: &[Shift]| labels.probabilities(&[5], shifts, 1.0);
+        assert_eq!(of(&shifted, &[]), of(&first, &[shift]));
+        assert_ne!(of(&shifted, &[shift]), of(&first, &[shift]));
+        let message = SoftLabels::of(&teachers, &samples, 9, 0, folder.path()).unwrap_err().to_string();
+        assert!(message.contains("it has 10 classes, the data has 9"), "{message}");
         std::fs::write(&copy, b"no network").unwrap();
-        let message = SoftLabels::of(&teachers, &samples, folder.path()).unwrap_err().to_string();
+        let message = SoftLabels::of(&teachers, &samples, 10, 0, folder.path()).unwrap_err().to_string();
         assert!(message.contains("teacher.onnx"), "{message}");
     }
 
@@ -255,11 +289,12 @@ mod tests {
         let file = crate::project_root().join("models/nano/model.onnx");
         let theirs = Tract::float(&proto::read(&file).unwrap()).unwrap().logits(&samples).unwrap();
         let teacher = Teacher { architecture: None, file };
-        let labels = SoftLabels::of(std::slice::from_ref(&teacher), &samples, folder.path()).unwrap();
-        for (ours, theirs) in labels.answers[0].concat().iter().zip(theirs.concat()) {
+        let labels = SoftLabels::of(std::slice::from_ref(&teacher), &samples, 10, 0, folder.path()).unwrap();
+        let [plain, mirrored] = &labels.answers[0][..] else { panic!("two sets a teacher") };
+        for (ours, theirs) in plain.iter().zip(theirs.concat()) {
             assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
         }
-        assert_ne!(labels.answers[0], labels.answers[1]);
+        assert_ne!(plain, mirrored);
         let live = teacher.load(&Task::fashion_mnist()).unwrap_err().to_string();
         assert!(live.contains("name a model under models/"), "{live}");
     }
@@ -268,8 +303,8 @@ mod tests {
     fn probabilities_are_the_mean_of_softmaxes() {
         let mut sure = vec![0.0; 10];
         sure[3] = 60.0;
-        let labels = SoftLabels { answers: vec![vec![sure], vec![vec![1.0; 10]]] };
-        let probabilities = labels.probabilities(&[0], 2.0);
+        let labels = SoftLabels { reach: 0, classes: 10, answers: vec![vec![sure, vec![1.0; 10]]] };
+        let probabilities = labels.probabilities(&[0], &[], 2.0);
         assert!((probabilities[3] - 0.55).abs() < 1e-6 && (probabilities[0] - 0.05).abs() < 1e-6);
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert_eq!((labels.accuracy(&[0], &[3]), labels.accuracy(&[0], &[4])), (1.0, 0.0));

@@ -38,18 +38,15 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching
         teachers.push(Teacher { architecture: Some(architecture), file: dir.int8_onnx() });
     }
     remark(format_args!("computing teacher predictions: {}", distillation.teachers.join(", ")));
-    let labels = SoftLabels::of(&teachers, &dataset.train, &folder)?;
     let classes = dataset.task.classes.len();
-    if let Some(odd) =
-        labels.answers.iter().position(|rows| rows.first().is_some_and(|row| row.len() != classes))
-    {
-        // Two sets of answers a teacher.
-        let name = distillation.teachers.get(odd / 2).map_or("?", String::as_str);
-        let problem = format!("the teacher {name} has another number of classes than the data's {classes}");
-        return Err(Failure::Usage(problem).into());
-    }
+    let is_live = recipe.augmentation.photo.is_some() || distillation.asking == Asking::Augmented;
+    let reach = match distillation.asking {
+        Asking::Shifted if !is_live => recipe.augmentation.shift,
+        _ => 0,
+    };
+    let labels = SoftLabels::of(&teachers, &dataset.train, classes, reach, &folder)?;
     let kept = recipe.split(dataset)?.validation;
-    let on_test = SoftLabels::of(&teachers, &dataset.test, &folder)?;
+    let on_test = SoftLabels::of(&teachers, &dataset.test, classes, 0, &folder)?;
     let all: Vec<usize> = (0..dataset.test.len()).collect();
     let accuracies = TeacherAccuracies {
         validation: labels.accuracy(&kept, &dataset.train.labels),
@@ -59,7 +56,7 @@ pub(super) fn ask(recipe: &Recipe, dataset: &Dataset) -> Result<Option<(Teaching
         "together they are right on {:.2} % of the validation images",
         100.0 * accuracies.validation
     ));
-    if recipe.augmentation.photo.is_some() || distillation.asking == Asking::Augmented {
+    if is_live {
         // The teachers look at what the student sees.
         let nets = teachers.iter().map(|teacher| teacher.load(&dataset.task)).collect::<Result<_, _>>()?;
         return Ok(Some((Teaching::Live(nets), accuracies)));

@@ -84,8 +84,7 @@ pub fn forward(shape: &ConvShape, input: &[f32], weights: &[f32], bias: &[f32]) 
     let blocks = input.len() / shape.input_len();
     let mut output = vec![0.0; blocks * shape.output_len()];
     let offsets = shape.tap_offsets();
-    let width = shape.output()[1];
-    let tile = Tile::for_width(width);
+    let tile = Tile::for_shape(shape, Arch::new().dispatch(Registers));
     let packed = tile.pack(weights, shape.taps(), shape.out_channels);
     let tasks =
         input.par_chunks_exact(shape.input_len()).zip(output.par_chunks_exact_mut(shape.output_len()));
@@ -165,17 +164,33 @@ struct Tile {
 }
 
 impl Tile {
-    /// Chooses the tile that fills 32 registers best in rows of `width` outputs.
-    fn for_width(width: usize) -> Self {
-        let (positions, channels) = match width {
-            0 | 1 => (1, 16),
-            2 => (2, 12),
-            3 => (3, 8),
-            4 | 8 | 12 | 16 => (4, 6),
-            5 | 6 | 9 | 10 => (5, 4),
-            _ => (7, 3),
-        };
+    /// Tiles for 16 registers: the sums, the smaller side of the tile, and one operand more.
+    const NARROW: [Self; 4] = [Self::new(1, 12), Self::new(2, 6), Self::new(3, 4), Self::new(4, 3)];
+
+    const fn new(positions: usize, channels: usize) -> Self {
         Self { positions, channels }
+    }
+
+    /// Chooses the tile that fills the vector registers best; the sums are the same with each.
+    fn for_shape(shape: &ConvShape, registers: usize) -> Self {
+        let width = shape.output()[1];
+        if registers < 32 {
+            // Loads and multiplications of a tap go at the same rate.
+            let cost = |tile: &Self| {
+                let tiles = width.div_ceil(tile.positions) * shape.out_channels.div_ceil(tile.channels);
+                tiles * (tile.positions * tile.channels).max(tile.positions + tile.channels)
+            };
+            let fitting = Self::NARROW.into_iter().filter(|tile| tile.positions <= width.max(1));
+            return fitting.min_by_key(cost).unwrap_or(Self::NARROW[0]);
+        }
+        match width {
+            0 | 1 => Self::new(1, 16),
+            2 => Self::new(2, 12),
+            3 => Self::new(3, 8),
+            4 | 8 | 12 | 16 => Self::new(4, 6),
+            5 | 6 | 9 | 10 => Self::new(5, 4),
+            _ => Self::new(7, 3),
+        }
     }
 
     /// `[out][taps]` → `[out / channels][taps][channels]`, zeros in the last group's missing channels.
@@ -189,6 +204,18 @@ impl Tile {
             }
         }
         packed
+    }
+}
+
+/// Number of the vector registers that the CPU has.
+struct Registers;
+
+impl WithSimd for Registers {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::REGISTER_COUNT
     }
 }
 
@@ -209,6 +236,10 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match (self.tile.positions, self.tile.channels) {
+            (1, 12) => self.run::<S, 1, 12>(simd),
+            (2, 6) => self.run::<S, 2, 6>(simd),
+            (3, 4) => self.run::<S, 3, 4>(simd),
+            (4, 3) => self.run::<S, 4, 3>(simd),
             (1, 16) => self.run::<S, 1, 16>(simd),
             (2, 12) => self.run::<S, 2, 12>(simd),
             (3, 8) => self.run::<S, 3, 8>(simd),
@@ -263,14 +294,22 @@ fn tile_sums<S: Simd, const P: usize, const O: usize>(
     let mut sums = [[simd.splat_f32s(0.0); P]; O];
     for (&offset, weights) in offsets.iter().zip(weights) {
         let pixels = &input[offset * parts..][..(P - 1) * parts + 1];
-        let mut x = [simd.splat_f32s(0.0); P];
-        for p in 0..P {
-            x[p] = pixels[p * parts];
-        }
-        for o in 0..O {
-            let weight = simd.splat_f32s(weights[o]);
+        // The smaller side of the tile waits in registers.
+        if P <= O {
+            let x: [S::f32s; P] = std::array::from_fn(|p| pixels[p * parts]);
+            for o in 0..O {
+                let weight = simd.splat_f32s(weights[o]);
+                for p in 0..P {
+                    sums[o][p] = simd.mul_add_e_f32s(weight, x[p], sums[o][p]);
+                }
+            }
+        } else {
+            let weight: [S::f32s; O] = std::array::from_fn(|o| simd.splat_f32s(weights[o]));
             for p in 0..P {
-                sums[o][p] = simd.mul_add_e_f32s(weight, x[p], sums[o][p]);
+                let x = pixels[p * parts];
+                for o in 0..O {
+                    sums[o][p] = simd.mul_add_e_f32s(weight[o], x, sums[o][p]);
+                }
             }
         }
     }
@@ -317,24 +356,26 @@ mod tests {
                 }
             }
             assert_eq!(forward(&shape, &input, &weights, &bias), expected, "{shape:?}");
-            let tile = Tile::for_width(width);
-            let packed = tile.pack(&weights, shape.taps(), 10);
-            let (offsets, mut scratch) = (shape.tap_offsets(), Vec::new());
-            let padded = pad(&input, 3, shape.input, padding, &mut scratch);
-            let (mut one, mut eight) = (vec![0.0; expected.len()], vec![0.0; expected.len()]);
-            let [one_lane, eight_lanes] = [&mut one, &mut eight].map(|output| Forward {
-                shape: &shape,
-                tile,
-                input: padded,
-                offsets: &offsets,
-                weights: &packed,
-                bias: &bias,
-                output,
-            });
-            one_lane.with_simd(pulp::Scalar);
-            eight_lanes.with_simd(pulp::Scalar256b);
-            assert_eq!(one, expected, "one lane, {shape:?}");
-            assert_eq!(eight, expected, "eight lanes, {shape:?}");
+            for registers in [16, 32] {
+                let tile = Tile::for_shape(&shape, registers);
+                let packed = tile.pack(&weights, shape.taps(), 10);
+                let (offsets, mut scratch) = (shape.tap_offsets(), Vec::new());
+                let padded = pad(&input, 3, shape.input, padding, &mut scratch);
+                let (mut one, mut eight) = (vec![0.0; expected.len()], vec![0.0; expected.len()]);
+                let [one_lane, eight_lanes] = [&mut one, &mut eight].map(|output| Forward {
+                    shape: &shape,
+                    tile,
+                    input: padded,
+                    offsets: &offsets,
+                    weights: &packed,
+                    bias: &bias,
+                    output,
+                });
+                one_lane.with_simd(pulp::Scalar);
+                eight_lanes.with_simd(pulp::Scalar256b);
+                assert_eq!(one, expected, "one lane, {registers} registers, {shape:?}");
+                assert_eq!(eight, expected, "eight lanes, {registers} registers, {shape:?}");
+            }
         }
     }
 

@@ -71,25 +71,13 @@ impl WithSimd for WeightGradient<'_> {
             bias[at % shape.out_channels] += simd.reduce_sum_f32s(sum);
         }
         let grid = Grid { shape, height, width };
-        // A row of a 3×3 kernel at a time where taps come in threes, for eight channels.
-        let threes = offsets.len() / 3 * 3;
-        let eights = shape.out_channels / 8 * 8;
-        for channel in (0..eights).step_by(8) {
-            for tap in (0..threes).step_by(3) {
-                grid.block::<S, 3, 8>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-            for tap in threes..offsets.len() {
-                grid.block::<S, 1, 8>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-        }
-        for channel in eights..shape.out_channels {
-            for tap in (0..threes).step_by(3) {
-                grid.block::<S, 3, 1>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-            for tap in threes..offsets.len() {
-                grid.block::<S, 1, 1>(simd, input, gradient, offsets, weights, channel, tap);
-            }
-        }
+        // As many channels at a time as leave registers for a row of a 3×3 kernel.
+        let whole = if S::REGISTER_COUNT < 32 {
+            grid.groups::<S, 4>(simd, input, gradient, offsets, weights, 0)
+        } else {
+            grid.groups::<S, 8>(simd, input, gradient, offsets, weights, 0)
+        };
+        grid.groups::<S, 1>(simd, input, gradient, offsets, weights, whole);
     }
 }
 
@@ -100,6 +88,31 @@ struct Grid<'a> {
 }
 
 impl Grid<'_> {
+    /// All taps of the whole groups of `O` channels from `first` on; returns the first channel that is left.
+    #[inline(always)]
+    fn groups<S: Simd, const O: usize>(
+        &self,
+        simd: S,
+        input: &[f32],
+        gradient: &[f32],
+        offsets: &[usize],
+        weights: &mut [f32],
+        first: usize,
+    ) -> usize {
+        let end = first + (self.shape.out_channels - first) / O * O;
+        // A row of a 3×3 kernel at a time where taps come in threes.
+        let threes = offsets.len() / 3 * 3;
+        for channel in (first..end).step_by(O) {
+            for tap in (0..threes).step_by(3) {
+                self.block::<S, 3, O>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+            for tap in threes..offsets.len() {
+                self.block::<S, 1, O>(simd, input, gradient, offsets, weights, channel, tap);
+            }
+        }
+        end
+    }
+
     /// Adds the products of `T` taps and `O` channels over all positions of all blocks.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "an inner loop's operands")]
