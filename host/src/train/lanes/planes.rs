@@ -52,17 +52,23 @@ fn lanes_mut(values: &mut [f32]) -> &mut [Lane] {
 
 /// Defines a function whose loops are compiled for the widest vectors of the CPU that it runs on.
 ///
-/// pulp inlines a task's body into a function with the CPU's features; a closure's it may leave outside.
+/// pulp inlines a task's body into a function with the CPU's features; a closure's it may leave outside. A body that
+/// names the vectors, `[simd: S]`, works on them itself: where vectors have fewer lanes than 16, the compiler turns
+/// longer loops over the lanes into gathers.
 macro_rules! vectorized {
     ($(#[$attribute:meta])* fn $name:ident<$life:lifetime>($($operand:ident: $type:ty),* $(,)?) -> $output:ty
      $body:block) => {
+        vectorized! { $(#[$attribute])* fn $name<$life>[_simd: S]($($operand: $type),*) -> $output $body }
+    };
+    ($(#[$attribute:meta])* fn $name:ident<$life:lifetime>[$simd:ident: $vectors:ident]
+     ($($operand:ident: $type:ty),* $(,)?) -> $output:ty $body:block) => {
         $(#[$attribute])*
         fn $name<$life>($($operand: $type),*) -> $output {
             struct Task<$life>($($type,)* PhantomData<&$life ()>);
             impl<$life> WithSimd for Task<$life> {
                 type Output = $output;
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, _: S) -> $output {
+                fn with_simd<$vectors: Simd>(self, $simd: $vectors) -> $output {
                     let Self($($operand,)* _) = self;
                     $body
                 }
@@ -172,7 +178,7 @@ pub fn backward(
 }
 
 vectorized! {
-    fn backward_plane<'a>(
+    fn backward_plane<'a>[simd: S](
         stage: &'a Stage,
         input: &'a [f32],
         gradient: &'a [f32],
@@ -180,45 +186,88 @@ vectorized! {
         scale: f32,
         shift: f32,
     ) -> [f64; 2] {
-        let floor = if stage.relu { 0.0 } else { f32::NEG_INFINITY };
-        let (input, gradient, inner) = (lanes(input), lanes(gradient), lanes_mut(inner));
-        let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let floor = simd.splat_f32s(if stage.relu { 0.0 } else { f32::NEG_INFINITY });
+        let factors = [simd.splat_f32s(scale), simd.splat_f32s(shift)];
+        let ((input, _), (gradient, _)) = (S::as_simd_f32s(input), S::as_simd_f32s(gradient));
+        let (inner, _) = S::as_mut_simd_f32s(inner);
+        let parts = LANES / S::F32_LANES;
+        let mut totals = [[0.0f32; LANES]; 2];
+        let [sums, products] = &mut totals;
+        let (sums, products) = (S::as_mut_simd_f32s(sums).0, S::as_mut_simd_f32s(products).0);
         if stage.pool == 1 {
-            for ((to, x), g) in inner.iter_mut().zip(input).zip(gradient) {
-                for l in 0..LANES {
-                    to[l] = if scale * x[l] + shift > floor { g[l] } else { 0.0 };
-                    sums[l] += to[l];
-                    products[l] += to[l] * x[l];
+            let pixels = inner.chunks_exact_mut(parts).zip(input.chunks_exact(parts));
+            for ((to, x), g) in pixels.zip(gradient.chunks_exact(parts)) {
+                for part in 0..parts {
+                    let passes = simd.greater_than_f32s(affine(simd, x[part], factors), floor);
+                    let g = where_true(simd, passes, g[part]);
+                    to[part] = g;
+                    sums[part] = simd.add_f32s(sums[part], g);
+                    products[part] = simd.add_f32s(products[part], simd.mul_f32s(g, x[part]));
                 }
             }
         } else {
-            let width = stage.input[1];
-            let rows = input.chunks_exact(2 * width).zip(inner.chunks_exact_mut(2 * width));
-            for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(width / 2)) {
-                let (top, bottom) = pair.split_at(width);
-                let (inner_top, inner_bottom) = inner.split_at_mut(width);
-                let inner_top = inner_top.as_chunks_mut::<2>().0.iter_mut();
-                let inner = inner_top.zip(inner_bottom.as_chunks_mut::<2>().0);
-                let windows = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-                for ((g, ([a, b], [c, d])), ([to_a, to_b], [to_c, to_d])) in gradient.iter().zip(windows).zip(inner) {
-                    for l in 0..LANES {
-                        let at = |x: &Lane| scale * x[l] + shift;
-                        let most = at(a).max(at(b)).max(at(c).max(at(d)));
-                        let g = if most > floor { g[l] } else { 0.0 };
-                        let is_a = at(a) == most;
-                        let is_b = !is_a & (at(b) == most);
-                        let is_c = !is_a & !is_b & (at(c) == most);
-                        let is_d = !is_a & !is_b & !is_c;
-                        let given = |is: bool| if is { g } else { 0.0 };
-                        (to_a[l], to_b[l], to_c[l], to_d[l]) = (given(is_a), given(is_b), given(is_c), given(is_d));
-                        sums[l] += g;
-                        products[l] += to_a[l] * a[l] + to_b[l] * b[l] + to_c[l] * c[l] + to_d[l] * d[l];
+            let row = stage.input[1] * parts;
+            let rows = input.chunks_exact(2 * row).zip(inner.chunks_exact_mut(2 * row));
+            for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(row / 2)) {
+                let (top, bottom) = pair.split_at(row);
+                let (to_top, to_bottom) = inner.split_at_mut(row);
+                let from = top.chunks_exact(2 * parts).zip(bottom.chunks_exact(2 * parts));
+                let to = to_top.chunks_exact_mut(2 * parts).zip(to_bottom.chunks_exact_mut(2 * parts));
+                for ((g, (top, bottom)), (to_top, to_bottom)) in gradient.chunks_exact(parts).zip(from).zip(to) {
+                    for part in 0..parts {
+                        let x = [top[part], top[parts + part], bottom[part], bottom[parts + part]];
+                        let (g, shares, product) = shared_out(simd, x, g[part], floor, factors);
+                        (to_top[part], to_top[parts + part]) = (shares[0], shares[1]);
+                        (to_bottom[part], to_bottom[parts + part]) = (shares[2], shares[3]);
+                        sums[part] = simd.add_f32s(sums[part], g);
+                        products[part] = simd.add_f32s(products[part], product);
                     }
                 }
             }
         }
-        [sums, products].map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
+        totals.map(|lane| lane.iter().map(|&value| f64::from(value)).sum())
     }
+}
+
+/// `scale · x + shift`, rounded twice.
+#[inline(always)]
+fn affine<S: Simd>(simd: S, x: S::f32s, [scale, shift]: [S::f32s; 2]) -> S::f32s {
+    simd.add_f32s(simd.mul_f32s(scale, x), shift)
+}
+
+/// `value` where the mask is true, else 0.
+#[inline(always)]
+fn where_true<S: Simd>(simd: S, mask: S::m32s, value: S::f32s) -> S::f32s {
+    // pulp's selection among floats is not inlined.
+    let bits = simd.select_u32s(mask, simd.transmute_u32s_f32s(value), simd.splat_u32s(0));
+    simd.transmute_f32s_u32s(bits)
+}
+
+/// What a 2×2 window's gradient gives to its pixels `x`.
+///
+/// Returns the gradient that passes ReLU, the pixels' shares and Σ share · x.
+#[inline(always)]
+fn shared_out<S: Simd>(
+    simd: S,
+    x: [S::f32s; 4],
+    gradient: S::f32s,
+    floor: S::f32s,
+    factors: [S::f32s; 2],
+) -> (S::f32s, [S::f32s; 4], S::f32s) {
+    let [a, b] = [affine(simd, x[0], factors), affine(simd, x[1], factors)];
+    let [c, d] = [affine(simd, x[2], factors), affine(simd, x[3], factors)];
+    let most = simd.max_f32s(simd.max_f32s(a, b), simd.max_f32s(c, d));
+    let gradient = where_true(simd, simd.greater_than_f32s(most, floor), gradient);
+    // What the first of equal values takes is not left for the next.
+    let to_a = where_true(simd, simd.equal_f32s(a, most), gradient);
+    let rest = simd.sub_f32s(gradient, to_a);
+    let to_b = where_true(simd, simd.equal_f32s(b, most), rest);
+    let rest = simd.sub_f32s(rest, to_b);
+    let to_c = where_true(simd, simd.equal_f32s(c, most), rest);
+    let to_d = simd.sub_f32s(rest, to_c);
+    let top = simd.add_f32s(simd.mul_f32s(to_a, x[0]), simd.mul_f32s(to_b, x[1]));
+    let product = simd.add_f32s(simd.add_f32s(top, simd.mul_f32s(to_c, x[2])), simd.mul_f32s(to_d, x[3]));
+    (gradient, [to_a, to_b, to_c, to_d], product)
 }
 
 /// Replaces `gradient` by `a[c] · gradient + b[c] · values + c[c]`: batch norm's way through its moments.
