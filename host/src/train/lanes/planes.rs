@@ -206,9 +206,9 @@ vectorized! {
                 }
             }
         } else {
-            let row = stage.input[1] * parts;
+            let [row, pooled_row] = [stage.input[1], stage.output()[1]].map(|width| width * parts);
             let rows = input.chunks_exact(2 * row).zip(inner.chunks_exact_mut(2 * row));
-            for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(row / 2)) {
+            for ((pair, inner), gradient) in rows.zip(gradient.chunks_exact(pooled_row)) {
                 let (top, bottom) = pair.split_at(row);
                 let (to_top, to_bottom) = inner.split_at_mut(row);
                 let from = top.chunks_exact(2 * parts).zip(bottom.chunks_exact(2 * parts));
