@@ -12,7 +12,7 @@ use prost::Message;
 use shared::input::InputShape;
 
 use super::{Answer, Engine, scaled};
-use crate::onnx::proto::{self, ModelProto};
+use crate::onnx::proto::{self, GraphProto, ModelProto};
 
 /// Environment variable that names the shared library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -129,12 +129,25 @@ impl Engine for Ort {
     }
 }
 
-/// ONNX Runtime over a file of any form, every node as the file says: without graph optimizations, but for files that
-/// compute with codes. On x86 without VNNI their products would saturate; the rewriting of int8 weights that
-/// [`PRECISION_MODE`] asks for is among the extended optimizations.
+/// ONNX Runtime over a file of any form, every node as the file says: without graph optimizations, but where products
+/// would saturate.
 pub struct RawOrt {
     session: Session,
     input: String,
+}
+
+/// Whether a file multiplies uint8 codes, whose sums of products saturate on x86 without VNNI unless
+/// [`PRECISION_MODE`] rewrites the weights; that is one of the extended optimizations.
+fn saturates(graph: &GraphProto) -> bool {
+    let is_uint8 = |name: &String| {
+        graph.initializer.iter().any(|tensor| tensor.name == *name && tensor.data_type == proto::UINT8)
+    };
+    graph.node.iter().any(|node| {
+        let multiplies = ["ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"]
+            .contains(&node.op_type.as_str());
+        // The zero point of the first operand.
+        multiplies && node.input.get(2).is_some_and(is_uint8)
+    })
 }
 
 impl RawOrt {
@@ -144,10 +157,7 @@ impl RawOrt {
     /// That the library is missing, or ONNX Runtime's message.
     pub fn load(model: &ModelProto) -> Result<Self> {
         let environment = environment()?;
-        let on_codes =
-            |op: &str| op.starts_with("QLinear") || ["ConvInteger", "MatMulInteger", "QGemm"].contains(&op);
-        let nodes = model.graph.iter().flat_map(|graph| &graph.node);
-        let level = match nodes.map(|node| node.op_type.as_str()).any(on_codes) {
+        let level = match model.graph.as_ref().is_some_and(saturates) {
             true => GraphOptimizationLevel::Level2,
             false => GraphOptimizationLevel::Disable,
         };
