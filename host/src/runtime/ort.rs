@@ -199,3 +199,25 @@ impl RawOrt {
         Ok(output.try_extract_tensor::<f32>().map_err(message)?.1.to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::proto::{NodeProto, TensorProto};
+
+    #[test]
+    fn products_of_uint8_codes_are_those_that_saturate() {
+        let graph = |op: &str, data_type| GraphProto {
+            node: vec![NodeProto {
+                op_type: op.into(),
+                input: ["x", "scale", "zero"].map(str::to_owned).to_vec(),
+                ..Default::default()
+            }],
+            initializer: vec![TensorProto { name: "zero".into(), data_type, ..Default::default() }],
+            ..Default::default()
+        };
+        assert!(saturates(&graph("QLinearConv", proto::UINT8)));
+        assert!(!saturates(&graph("QLinearConv", proto::INT8)));
+        assert!(!saturates(&graph("DequantizeLinear", proto::UINT8)));
+    }
+}
