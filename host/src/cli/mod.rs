@@ -39,6 +39,7 @@ use crate::plan::PlanningError;
 use crate::task::{Task, visible};
 use crate::train::architecture::NetworkError;
 use crate::train::recipe::RecipeError;
+use crate::train::teacher::TeacherError;
 
 /// Trains, checks and ships a clothing classifier for a microcontroller.
 #[derive(Debug, Parser)]
@@ -301,6 +302,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             return 3;
         }
         if cause.is::<RecipeError>() || cause.is::<NetworkError>() {
+            return 2;
+        }
+        if let Some(TeacherError::Classes(_)) = cause.downcast_ref() {
             return 2;
         }
         if let Some(PlanningError::Flash { .. }) = cause.downcast_ref() {

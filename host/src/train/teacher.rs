@@ -35,6 +35,9 @@ pub enum TeacherError {
     /// The file is missing, damaged or another network's.
     #[error("teacher: {0}")]
     File(String),
+    /// It has another number of classes than the data.
+    #[error("teacher: {0}")]
+    Classes(String),
     /// Its answers cannot be kept.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -170,7 +173,8 @@ fn answers_of(
         return Err(named(format!("it reads {input}, the images are {}", samples.shape)));
     }
     if theirs != classes {
-        return Err(named(format!("it has {theirs} classes, the data has {classes}")));
+        let problem = format!("{}: it has {theirs} classes, the data has {classes}", teacher.file.display());
+        return Err(TeacherError::Classes(problem));
     }
     let count = samples.len();
     if let Ok(bytes) = std::fs::read(&kept)
@@ -275,7 +279,9 @@ mod tests {
         let of = |labels: &SoftLabels, shifts: &[Shift]| labels.probabilities(&[5], shifts, 1.0);
         assert_eq!(of(&shifted, &[]), of(&first, &[shift]));
         assert_ne!(of(&shifted, &[shift]), of(&first, &[shift]));
-        let message = SoftLabels::of(&teachers, &samples, 9, 0, folder.path()).unwrap_err().to_string();
+        let refused = SoftLabels::of(&teachers, &samples, 9, 0, folder.path()).unwrap_err();
+        assert!(matches!(refused, TeacherError::Classes(_)), "a usage error");
+        let message = refused.to_string();
         assert!(message.contains("it has 10 classes, the data has 9"), "{message}");
         std::fs::write(&copy, b"no network").unwrap();
         let message = SoftLabels::of(&teachers, &samples, 10, 0, folder.path()).unwrap_err().to_string();
