@@ -71,10 +71,8 @@ impl Observer for Progress {
     }
 
     fn epoch(&mut self, record: &EpochRecord, epochs: usize, is_best: bool) {
-        let first_epoch = self.first.map_or(0, |first| first.1);
-        let each = self.first.map_or(0.0, |first| first.0.elapsed().as_secs_f64())
-            / (record.epoch - first_epoch).max(1) as f64;
-        let left = each * (epochs - record.epoch) as f64;
+        let steps = self.view.step.1;
+        let left = self.seconds_left(record.epoch * steps, steps).unwrap_or(0.0);
         // In 80 columns; a dashboard tells the rest.
         let line = format!(
             "epoch {:>3}/{epochs} loss {:.3} {:.1} % validation {:.3} {:.2} %{} lr {:.0e} {:.1} s",
@@ -100,4 +98,21 @@ impl Observer for Progress {
 pub(super) fn minutes(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_training_that_went_on_in_the_middle_of_an_epoch_knows_its_pace() {
+        let mut progress = Progress::new(true, 10, 128);
+        // The last 100 of epoch 8's 400 steps took 10 seconds here.
+        progress.first = Some((Instant::now() - Duration::from_secs(10), 7, 300));
+        let left = progress.seconds_left(8 * 400, 400).unwrap();
+        assert!((80.0..81.0).contains(&left), "{left}");
+        assert_eq!(progress.seconds_left(7 * 400 + 300, 400), None);
+    }
 }
