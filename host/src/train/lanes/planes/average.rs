@@ -33,32 +33,30 @@ impl AveragePool {
 
     /// Pools planes of `[height][width][16]`.
     pub fn forward(&self, values: &[f32]) -> Vec<f32> {
-        let ([height, width], [out_height, out_width]) = (self.input, self.output());
-        let plane = height * width * LANES;
-        let mut output = vec![0.0; values.len() / plane * out_height * out_width * LANES];
-        let factor = 1.0 / (self.size * self.size) as f32;
-        let tasks = values.par_chunks_exact(plane);
-        tasks.zip(output.par_chunks_exact_mut(out_height * out_width * LANES)).for_each(|(from, to)| {
-            let (from, to) = (lanes(from), lanes_mut(to));
-            for (target, source) in self.pairs() {
-                for l in 0..LANES {
-                    to[target][l] += factor * from[source][l];
-                }
-            }
-        });
-        output
+        self.add_up(values, self.input, self.output(), |(pooled, pixel)| (pixel, pooled))
     }
 
     /// Returns the gradient of the input.
     pub fn backward(&self, gradient: &[f32]) -> Vec<f32> {
-        let ([height, width], [out_height, out_width]) = (self.input, self.output());
-        let plane = out_height * out_width * LANES;
-        let mut output = vec![0.0; gradient.len() / plane * height * width * LANES];
+        self.add_up(gradient, self.output(), self.input, |pair| pair)
+    }
+
+    /// Adds shares of pixels of planes of `from` rows and columns to pixels of planes of `to`.
+    ///
+    /// * `turn`: of a pair of output and input pixel the source and the target.
+    fn add_up(
+        &self,
+        values: &[f32],
+        from: [usize; 2],
+        to: [usize; 2],
+        turn: impl Fn((usize, usize)) -> (usize, usize) + Sync,
+    ) -> Vec<f32> {
+        let [from, to] = [from, to].map(|[height, width]| height * width * LANES);
+        let mut output = vec![0.0; values.len() / from * to];
         let factor = 1.0 / (self.size * self.size) as f32;
-        let tasks = gradient.par_chunks_exact(plane);
-        tasks.zip(output.par_chunks_exact_mut(height * width * LANES)).for_each(|(from, to)| {
+        values.par_chunks_exact(from).zip(output.par_chunks_exact_mut(to)).for_each(|(from, to)| {
             let (from, to) = (lanes(from), lanes_mut(to));
-            for (source, target) in self.pairs() {
+            for (source, target) in self.pairs().map(&turn) {
                 for l in 0..LANES {
                     to[target][l] += factor * from[source][l];
                 }
